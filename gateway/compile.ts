@@ -1,0 +1,77 @@
+import type { Route, Service } from '#contract/registry.ts';
+import type { Version } from '#contract/versions.ts';
+import type { Dependencies } from './dependencies.ts';
+import { authenticate } from './phases/authenticate.ts';
+import { authorize } from './phases/authorize.ts';
+import { boundBody } from './phases/bound-body.ts';
+import { decorateIdentity } from './phases/decorate-identity.ts';
+import { decorateLimits } from './phases/decorate-limits.ts';
+import { forward } from './phases/forward.ts';
+import { limit } from './phases/limit.ts';
+import type { Phase, ResponsePhase } from './pipeline.ts';
+import { Router } from './routing/router.ts';
+
+/** A route with everything decided that its configuration decides. */
+export interface CompiledRoute {
+  readonly config: Route;
+  readonly id: string;
+  readonly serviceId: string;
+  readonly versionId: string | null;
+  /** Null: any method. GET implies HEAD. */
+  readonly methods: ReadonlySet<string> | null;
+  /** Ends with the phase that answers. */
+  readonly phases: readonly Phase[];
+  readonly responsePhases: readonly ResponsePhase[];
+}
+
+/** The registry objects that routing is compiled from. */
+export interface RoutingInput {
+  readonly services: ReadonlyMap<string, Service>;
+  readonly routes: ReadonlyMap<string, Route>;
+  readonly versions: ReadonlyMap<string, Version>;
+}
+
+/** What a phase factory knows of its route. */
+export interface RouteContext {
+  readonly route: Route;
+  readonly service: Service | null;
+  readonly version: Version | null;
+  readonly versions: ReadonlyMap<string, Version>;
+}
+
+type PhaseFactory = (context: RouteContext, dependencies: Dependencies) => Phase | null;
+type ResponsePhaseFactory = (context: RouteContext, dependencies: Dependencies) => ResponsePhase | null;
+
+/** The way of a request through its route, in order. A factory that returns null costs nothing. */
+const requestPhases: readonly PhaseFactory[] = [boundBody, authenticate, authorize, limit, forward];
+
+/** What is added to a response, in order. */
+const responsePhases: readonly ResponsePhaseFactory[] = [decorateLimits, decorateIdentity];
+
+/** Compiles the routing table of one registry revision. */
+export function compile(input: RoutingInput, dependencies: Dependencies): Router {
+  const routes: CompiledRoute[] = [];
+  for (const route of input.routes.values()) routes.push(compileRoute(route, input, dependencies));
+  return new Router(routes);
+}
+
+function compileRoute(route: Route, input: RoutingInput, dependencies: Dependencies): CompiledRoute {
+  const context: RouteContext = {
+    route,
+    service: input.services.get(route.service) ?? null,
+    version: route.version === undefined ? null : (input.versions.get(route.version) ?? null),
+    versions: input.versions,
+  };
+  const present = <T>(made: T | null): made is T => made !== null;
+  return {
+    config: route,
+    id: route.id,
+    serviceId: route.service,
+    versionId: route.version ?? null,
+    methods: route.methods
+      ? new Set(route.methods.includes('GET') ? [...route.methods, 'HEAD'] : route.methods)
+      : null,
+    phases: requestPhases.map((make) => make(context, dependencies)).filter(present),
+    responsePhases: responsePhases.map((make) => make(context, dependencies)).filter(present),
+  };
+}

@@ -1,0 +1,13 @@
+import type { KeyLookup } from './credentials/key-lookup.ts';
+import type { Limiter } from './limits/limiter.ts';
+import type { Forwarder } from './upstream/forwarder.ts';
+
+/** What phase factories may use: the long-lived parts of one worker. */
+export interface Dependencies {
+  readonly keys: KeyLookup;
+  readonly limiter: Limiter;
+  readonly forwarder: Forwarder;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly maxSignedBodyBytes: number;
+}

@@ -1,0 +1,378 @@
+import type { Duplex } from 'node:stream';
+import type { Consumer } from '#contract/access.ts';
+import { type ProblemCode, problems } from '#contract/problems.ts';
+import type { Key } from '#contract/registry.ts';
+import type { CacheState, LimitOutcome } from '#contract/usage.ts';
+import type { CompiledRoute } from './compile.ts';
+import { type Refusal, refusal } from './refusal.ts';
+import type { UpstreamCall, UpstreamFailure, UpstreamHandler } from './upstream/client.ts';
+import type { BodyReceiver, Downstream } from './wire/downstream.ts';
+
+/** What the exchange reports to: the gateway that made it. */
+export interface ExchangeObserver {
+  /** Exactly once for every exchange, when its response has been handed over or its client has left. */
+  observe(exchange: Exchange): void;
+  onFault(exchange: Exchange, error: unknown): void;
+}
+
+/** The head of a request, as a wire has parsed it. */
+export interface RequestHead {
+  readonly method: string;
+  /** Path and query as sent (origin form). */
+  readonly target: string;
+  /** Flat, names in lower case, values without surrounding white space. Framing fields may be among them. */
+  readonly headers: string[];
+  /** Lower case, with the port if one was sent. */
+  readonly host: string;
+  readonly secure: boolean;
+  readonly remoteAddress: string;
+  readonly httpVersion: '1.0' | '1.1' | '2';
+  /** -1 when chunked, 0 when there is none. */
+  readonly bodyLength: number;
+  /** The first protocol of Upgrade when Connection names it, else null. */
+  readonly upgrade: string | null;
+  /** Lower-case names that Connection lists besides close, keep-alive and upgrade; null when none. */
+  readonly connectionFields: readonly string[] | null;
+}
+
+/** Something whose flow the client's speed governs: an upstream call, or a seat in a shared flight. */
+export interface ResponseSource {
+  pause(): void;
+  resume(): void;
+  abort(): void;
+}
+
+const failureCodes: Record<UpstreamFailure, ProblemCode> = {
+  unreachable: 'upstream_unreachable',
+  reset: 'upstream_reset',
+  invalid: 'upstream_invalid',
+  timeout: 'upstream_timeout',
+};
+
+/**
+ * One request and its response: all that a phase sees. It is also the handler of its own upstream call, so that the
+ * straight path needs no closure.
+ */
+export class Exchange implements UpstreamHandler, BodyReceiver {
+  readonly downstream: Downstream;
+  readonly observer: ExchangeObserver;
+  readonly method: string;
+  readonly target: string;
+  /** As sent, without query. */
+  readonly path: string;
+  /** Without "?"; empty when there is none. */
+  readonly query: string;
+  readonly headers: string[];
+  readonly host: string;
+  readonly secure: boolean;
+  readonly remoteAddress: string;
+  readonly httpVersion: '1.0' | '1.1' | '2';
+  readonly bodyLength: number;
+  readonly upgrade: string | null;
+  readonly connectionFields: readonly string[] | null;
+  /** `performance.now()` at which the head was complete. */
+  readonly startedAt: number;
+
+  requestId = '';
+  clientIp: string;
+  /** The trace id and this hop's span id, lower-case hex; set by identify. */
+  traceId = '';
+  spanId = '';
+  parentSpanId = '';
+  traceFlags = '01';
+  /** The path that routes are matched on: unreserved characters decoded, dot segments removed. */
+  routePath: string;
+  route: CompiledRoute | null = null;
+  consumer: Consumer | null = null;
+  key: Key | null = null;
+  /** The whole request body once something has asked for it. */
+  body: Buffer | null = null;
+  limitOutcome: LimitOutcome | null = null;
+  overage = false;
+  /** Released when the exchange ends (concurrency limits). */
+  release: (() => void) | null = null;
+  /** Header lines that the limit phase has for the response, flat. */
+  limitHeaders: readonly string[] | null = null;
+  cacheState: CacheState | null = null;
+
+  call: UpstreamCall | null = null;
+  source: ResponseSource | null = null;
+  upstreamOrigin: string | null = null;
+  upstreamStartedAt = 0;
+  upstreamLatencyMs = -1;
+
+  status = 0;
+  responseHeaders: string[] = [];
+  refusalCode: ProblemCode | null = null;
+  headSent = false;
+  ended = false;
+  /** The client left, or the response was broken off. */
+  aborted = false;
+  bytesIn = 0;
+  bytesOut = 0;
+
+  constructor(downstream: Downstream, observer: ExchangeObserver, head: RequestHead) {
+    this.downstream = downstream;
+    this.observer = observer;
+    this.method = head.method;
+    this.target = head.target;
+    const mark = head.target.indexOf('?');
+    this.path = mark < 0 ? head.target : head.target.slice(0, mark);
+    this.query = mark < 0 ? '' : head.target.slice(mark + 1);
+    this.headers = head.headers;
+    this.host = head.host;
+    this.secure = head.secure;
+    this.remoteAddress = head.remoteAddress;
+    this.httpVersion = head.httpVersion;
+    this.bodyLength = head.bodyLength;
+    this.upgrade = head.upgrade;
+    this.connectionFields = head.connectionFields;
+    this.clientIp = head.remoteAddress;
+    this.routePath = this.path;
+    this.startedAt = performance.now();
+  }
+
+  /** The first value of a field (`name` in lower case), or undefined. */
+  header(name: string): string | undefined {
+    const headers = this.headers;
+    for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1];
+    return undefined;
+  }
+
+  /** How many lines of a field were sent. */
+  headerCount(name: string): number {
+    let count = 0;
+    for (let i = 0; i < this.headers.length; i += 2) if (this.headers[i] === name) count++;
+    return count;
+  }
+
+  /** The whole body, up to `maxBytes`; null when it is larger. Rejects when the client leaves. */
+  collectBody(maxBytes: number): Buffer | null | Promise<Buffer | null> {
+    if (this.body) return this.body.length > maxBytes ? null : this.body;
+    if (this.bodyLength > maxBytes) return null;
+    const taken = this.downstream.takeBody();
+    if (!taken) return new BodyCollector(this, maxBytes).result;
+    this.bytesIn = taken.length;
+    this.body = taken;
+    return taken.length > maxBytes ? null : taken;
+  }
+
+  /** Sends a complete response. */
+  answer(status: number, headers: string[], body: Uint8Array | null): void {
+    if (!this.#prepare(status, headers)) return;
+    this.bytesOut = body === null ? 0 : body.length;
+    this.downstream.respond(this.status, this.responseHeaders, body);
+  }
+
+  refuse(refused: Refusal): void {
+    this.refusalCode = refused.code;
+    this.answer(refused.status, refused.headers.slice(), refused.body);
+  }
+
+  /** Starts a streamed response; `sendData` and `sendEnd` follow. */
+  sendHead(status: number, headers: string[], bodyLength: number): void {
+    if (!this.#prepare(status, headers)) return;
+    this.downstream.writeHead(this.status, this.responseHeaders, bodyLength);
+  }
+
+  sendData(chunk: Uint8Array): boolean {
+    if (this.ended) return true;
+    this.bytesOut += chunk.length;
+    return this.downstream.write(chunk);
+  }
+
+  sendEnd(trailers: readonly string[] | null): void {
+    if (!this.ended) this.downstream.end(trailers);
+  }
+
+  /** Breaks off: the client must not take what it has for a whole response. */
+  abandon(): void {
+    if (this.ended) return;
+    this.aborted = true;
+    this.downstream.destroy();
+    this.#finish();
+  }
+
+  #prepare(status: number, headers: string[]): boolean {
+    if (this.headSent || this.ended) return false;
+    this.status = status;
+    this.responseHeaders = headers;
+    const route = this.route;
+    if (route !== null) {
+      const phases = route.responsePhases;
+      try {
+        for (let i = 0; i < phases.length; i++) phases[i]!(this);
+      } catch (error) {
+        this.observer.onFault(this, error);
+        this.abandon();
+        return false;
+      }
+    }
+    this.headSent = true;
+    return true;
+  }
+
+  #finish(): void {
+    if (this.ended) return;
+    this.ended = true;
+    const { call, source, release } = this;
+    this.call = null;
+    this.source = null;
+    this.release = null;
+    // An upstream that ended has cleared these before; what is left is not needed any more.
+    if (source !== null) source.abort();
+    if (call !== null && call !== source) call.abort();
+    if (release !== null) release();
+    this.observer.observe(this);
+  }
+
+  // Called by the wire.
+
+  /** The response has been handed to the socket whole. */
+  onDownstreamEnd(): void {
+    this.#finish();
+  }
+
+  /** The client left before the response was whole. */
+  onDownstreamClose(): void {
+    if (this.ended) return;
+    this.aborted = true;
+    this.#finish();
+  }
+
+  onDownstreamDrain(): void {
+    const source = this.source ?? this.call;
+    if (source !== null) source.resume();
+  }
+
+  onBody(chunk: Buffer): boolean {
+    this.bytesIn += chunk.length;
+    return this.call === null ? true : this.call.write(chunk);
+  }
+
+  onBodyEnd(trailers: readonly string[] | null): void {
+    this.call?.end(trailers);
+  }
+
+  onBodyError(): void {
+    this.call?.abort();
+    this.call = null;
+  }
+
+  // Called by the upstream client when this exchange handles its own call.
+
+  onInformation(status: number, headers: string[]): void {
+    if (!this.headSent && !this.ended) this.downstream.writeInformation(status, headers);
+  }
+
+  onHead(status: number, headers: string[], bodyLength: number): void {
+    this.sendHead(status, headers, bodyLength);
+  }
+
+  onData(chunk: Buffer): boolean {
+    return this.sendData(chunk);
+  }
+
+  onEnd(trailers: string[] | null): void {
+    this.call = null;
+    this.sendEnd(trailers);
+  }
+
+  onError(failure: UpstreamFailure): void {
+    this.call = null;
+    if (this.headSent) this.abandon();
+    else this.refuse(refusal(failureCodes[failure]));
+  }
+
+  onDrain(): void {
+    if (!this.ended) this.downstream.resumeBody();
+  }
+
+  onUpgrade(headers: string[], upstream: Duplex, head: Buffer): void {
+    if (!this.#prepare(101, headers)) {
+      upstream.destroy();
+      return;
+    }
+    const client = this.downstream.switchProtocols(this.responseHeaders);
+    tunnel(client.socket, client.head, upstream, head, () => this.#finish());
+  }
+}
+
+/** The status that a failure is answered with, for those who answer in the exchange's place. */
+export function failureStatus(failure: UpstreamFailure): number {
+  return problems[failureCodes[failure]].status;
+}
+
+export function failureRefusal(failure: UpstreamFailure): Refusal {
+  return refusal(failureCodes[failure]);
+}
+
+function tunnel(
+  client: Duplex,
+  clientHead: Buffer,
+  upstream: Duplex,
+  upstreamHead: Buffer,
+  done: () => void,
+): void {
+  const close = (): void => {
+    client.destroy();
+    upstream.destroy();
+    done();
+  };
+  client.on('error', close).on('close', close);
+  upstream.on('error', close).on('close', close);
+  if (upstreamHead.length > 0) client.write(upstreamHead);
+  if (clientHead.length > 0) upstream.write(clientHead);
+  client.pipe(upstream);
+  upstream.pipe(client);
+}
+
+class BodyCollector implements BodyReceiver {
+  readonly result: Promise<Buffer | null>;
+  readonly #exchange: Exchange;
+  readonly #maxBytes: number;
+  readonly #chunks: Buffer[] = [];
+  #size = 0;
+  #resolve!: (body: Buffer | null) => void;
+  #reject!: (error: Error) => void;
+
+  constructor(exchange: Exchange, maxBytes: number) {
+    this.#exchange = exchange;
+    this.#maxBytes = maxBytes;
+    this.result = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    exchange.downstream.readBody(this);
+  }
+
+  onBody(chunk: Buffer): boolean {
+    this.#size += chunk.length;
+    this.#exchange.bytesIn = this.#size;
+    if (this.#size > this.#maxBytes) {
+      this.#chunks.length = 0;
+      this.#resolve(null);
+      return true;
+    }
+    this.#chunks.push(chunk);
+    return true;
+  }
+
+  onBodyEnd(): void {
+    if (this.#size > this.#maxBytes) return;
+    const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#size);
+    this.#exchange.body = body;
+    this.#resolve(body);
+  }
+
+  onBodyError(): void {
+    this.#reject(new ClientGone());
+  }
+}
+
+/** The client broke off while its body was being read; there is nobody to answer. */
+export class ClientGone extends Error {
+  constructor() {
+    super('the client left before its body was whole');
+  }
+}
