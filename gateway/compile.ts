@@ -1,13 +1,9 @@
 import type { Route, Service } from '#contract/registry.ts';
 import type { Version } from '#contract/versions.ts';
 import type { Dependencies } from './dependencies.ts';
-import { authenticate } from './phases/authenticate.ts';
-import { authorize } from './phases/authorize.ts';
 import { boundBody } from './phases/bound-body.ts';
-import { decorateIdentity } from './phases/decorate-identity.ts';
-import { decorateLimits } from './phases/decorate-limits.ts';
+import { decorateRequest } from './phases/decorate-request.ts';
 import { forward } from './phases/forward.ts';
-import { limit } from './phases/limit.ts';
 import type { Phase, ResponsePhase } from './pipeline.ts';
 import { Router } from './routing/router.ts';
 
@@ -43,10 +39,10 @@ type PhaseFactory = (context: RouteContext, dependencies: Dependencies) => Phase
 type ResponsePhaseFactory = (context: RouteContext, dependencies: Dependencies) => ResponsePhase | null;
 
 /** The way of a request through its route, in order. A factory that returns null costs nothing. */
-const requestPhases: readonly PhaseFactory[] = [boundBody, authenticate, authorize, limit, forward];
+const requestPhases: readonly PhaseFactory[] = [boundBody, forward];
 
 /** What is added to a response, in order. */
-const responsePhases: readonly ResponsePhaseFactory[] = [decorateLimits, decorateIdentity];
+const responsePhases: readonly ResponsePhaseFactory[] = [decorateRequest];
 
 /** Compiles the routing table of one registry revision. */
 export function compile(input: RoutingInput, dependencies: Dependencies): Router {

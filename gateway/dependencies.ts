@@ -1,5 +1,6 @@
 import type { KeyLookup } from './credentials/key-lookup.ts';
 import type { Limiter } from './limits/limiter.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 import type { Forwarder } from './upstream/forwarder.ts';
 
 /** What phase factories may use: the long-lived parts of one worker. */
@@ -10,4 +11,5 @@ export interface Dependencies {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly maxSignedBodyBytes: number;
+  readonly metrics: Metrics;
 }

@@ -82,11 +82,24 @@ export class Exchange implements UpstreamHandler, BodyReceiver {
   traceFlags = '01';
   /** The path that routes are matched on: unreserved characters decoded, dot segments removed. */
   routePath: string;
+  /** The path to send on: as sent, except that dot segments are removed. */
+  forwardPath: string;
+  /** What X-Forwarded-* and Forwarded tell the upstream; the peer's own claims only when it is trusted. */
+  forwardedFor = '';
+  forwardedHost: string;
+  forwardedProto: string;
+  forwardedBefore: string | null = null;
+  /** The Authorization field was a secret meant for the gateway and goes no further. */
+  hideAuthorization = false;
+  /** Bodies of unknown length are cut off here. */
+  maxBodyBytes = Number.POSITIVE_INFINITY;
   route: CompiledRoute | null = null;
   consumer: Consumer | null = null;
   key: Key | null = null;
   /** The whole request body once something has asked for it. */
   body: Buffer | null = null;
+  /** The body is still to be streamed to `call`. */
+  bodyPending = false;
   limitOutcome: LimitOutcome | null = null;
   overage = false;
   /** Released when the exchange ends (concurrency limits). */
@@ -129,6 +142,9 @@ export class Exchange implements UpstreamHandler, BodyReceiver {
     this.connectionFields = head.connectionFields;
     this.clientIp = head.remoteAddress;
     this.routePath = this.path;
+    this.forwardPath = this.path;
+    this.forwardedHost = head.host;
+    this.forwardedProto = head.secure ? 'https' : 'http';
     this.startedAt = performance.now();
   }
 
@@ -247,7 +263,18 @@ export class Exchange implements UpstreamHandler, BodyReceiver {
 
   onBody(chunk: Buffer): boolean {
     this.bytesIn += chunk.length;
+    if (this.bytesIn > this.maxBodyBytes) {
+      this.#cutOff();
+      return true;
+    }
     return this.call === null ? true : this.call.write(chunk);
+  }
+
+  #cutOff(): void {
+    this.call?.abort();
+    this.call = null;
+    if (this.headSent) this.abandon();
+    else this.refuse(refusal('body_too_large'));
   }
 
   onBodyEnd(trailers: readonly string[] | null): void {

@@ -1,0 +1,84 @@
+import { type CompiledRoute, compile, type RoutingInput } from './compile.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { Exchange } from './exchange.ts';
+import { decorateRequest } from './phases/decorate-request.ts';
+import { identify } from './phases/identify.ts';
+import { run } from './pipeline.ts';
+import { Refusal, refusal } from './refusal.ts';
+import type { AddressSet } from './routing/addresses.ts';
+import { Router } from './routing/router.ts';
+import type { ExchangeHandler } from './wire/node-http.ts';
+
+export interface GatewayOptions {
+  readonly dependencies: Dependencies;
+  /** Whose X-Forwarded-* and X-Request-Id are believed. */
+  readonly trustedProxies: AddressSet | null;
+  /** Called once for each exchange when it has ended. */
+  readonly observe: (exchange: Exchange) => void;
+  readonly logFault: (exchange: Exchange, error: unknown) => void;
+}
+
+/** Stands in for the route of a request that matched none. */
+const unmatched: CompiledRoute = {
+  config: { id: '', service: '', path: '/' },
+  id: '',
+  serviceId: '',
+  versionId: null,
+  methods: null,
+  phases: [],
+  responsePhases: [decorateRequest()],
+};
+
+/** The request path of one worker: takes exchanges from the wires, finds their route and runs its phases. */
+export class Gateway implements ExchangeHandler {
+  readonly observe: (exchange: Exchange) => void;
+  readonly onFault: (exchange: Exchange, error: unknown) => void;
+  readonly #dependencies: Dependencies;
+  readonly #identify: (exchange: Exchange) => void;
+  readonly #notAllowed = new Map<string, Refusal>();
+  #router = new Router([]);
+
+  constructor(options: GatewayOptions) {
+    this.#dependencies = options.dependencies;
+    this.#identify = identify(options.trustedProxies);
+    this.observe = options.observe;
+    this.onFault = options.logFault;
+  }
+
+  /** Puts a new routing table in force for the requests that come from now on. Throws, and keeps the old one, on a bug. */
+  route(input: RoutingInput): void {
+    this.#router = compile(input, this.#dependencies);
+  }
+
+  handle(exchange: Exchange): void {
+    this.#identify(exchange);
+    const match = this.#router.match(
+      exchange.host,
+      exchange.routePath,
+      exchange.method,
+      exchange.header('api-version') ?? null,
+    );
+    if (match === null) {
+      exchange.route = unmatched;
+      exchange.refuse(refusal('route_not_found'));
+    } else if ('allow' in match) {
+      exchange.route = unmatched;
+      exchange.refuse(this.#refuseMethod(match.allow));
+    } else {
+      exchange.route = match;
+      run(exchange, match.phases, this);
+    }
+  }
+
+  #refuseMethod(methods: readonly string[]): Refusal {
+    const allow = (
+      methods.includes('GET') && !methods.includes('HEAD') ? [...methods, 'HEAD'] : methods
+    ).join(', ');
+    let found = this.#notAllowed.get(allow);
+    if (!found) {
+      found = new Refusal('method_not_allowed', ['Allow', allow]);
+      if (this.#notAllowed.size < 1000) this.#notAllowed.set(allow, found);
+    }
+    return found;
+  }
+}
