@@ -14,6 +14,11 @@ export const problems = {
     title: 'Invalid parameter',
     detail: 'A parameter or the body is not valid.',
   },
+  credentials_malformed: {
+    status: 400,
+    title: 'Credentials malformed',
+    detail: 'A credential field is sent twice, too long, or at odds with another.',
+  },
   credentials_invalid: {
     status: 401,
     title: 'Credentials missing or invalid',

@@ -1,6 +1,8 @@
 import type { Route, Service } from '#contract/registry.ts';
 import type { Version } from '#contract/versions.ts';
 import type { Dependencies } from './dependencies.ts';
+import { authenticate } from './phases/authenticate.ts';
+import { authorize } from './phases/authorize.ts';
 import { boundBody } from './phases/bound-body.ts';
 import { decorateRequest } from './phases/decorate-request.ts';
 import { forward } from './phases/forward.ts';
@@ -39,7 +41,7 @@ type PhaseFactory = (context: RouteContext, dependencies: Dependencies) => Phase
 type ResponsePhaseFactory = (context: RouteContext, dependencies: Dependencies) => ResponsePhase | null;
 
 /** The way of a request through its route, in order. A factory that returns null costs nothing. */
-const requestPhases: readonly PhaseFactory[] = [boundBody, forward];
+const requestPhases: readonly PhaseFactory[] = [boundBody, authenticate, authorize, forward];
 
 /** What is added to a response, in order. */
 const responsePhases: readonly ResponsePhaseFactory[] = [decorateRequest];

@@ -4,6 +4,7 @@ import { type ProblemCode, problems } from '#contract/problems.ts';
 import type { Key } from '#contract/registry.ts';
 import type { CacheState, LimitOutcome } from '#contract/usage.ts';
 import type { CompiledRoute } from './compile.ts';
+import type { KnownKey } from './credentials/key-lookup.ts';
 import { type Refusal, refusal } from './refusal.ts';
 import type { UpstreamCall, UpstreamFailure, UpstreamHandler } from './upstream/client.ts';
 import type { BodyReceiver, Downstream } from './wire/downstream.ts';
@@ -96,6 +97,8 @@ export class Exchange implements UpstreamHandler, BodyReceiver {
   route: CompiledRoute | null = null;
   consumer: Consumer | null = null;
   key: Key | null = null;
+  /** The key with its app and plan; null when the caller has none. */
+  knownKey: KnownKey | null = null;
   /** The whole request body once something has asked for it. */
   body: Buffer | null = null;
   /** The body is still to be streamed to `call`. */

@@ -1,0 +1,48 @@
+import type { Consumer } from '#contract/access.ts';
+import type { Exchange } from '../exchange.ts';
+import type { PhaseResult } from '../pipeline.ts';
+import type { Challenge } from './challenge.ts';
+import type { KnownKey } from './key-lookup.ts';
+import type { AuthOutcome } from './outcome.ts';
+
+/**
+ * Checks one credential that a request presents. On success it has set the exchange's key and consumer and returns
+ * undefined.
+ */
+export type Verifier = (exchange: Exchange, credential: string) => PhaseResult | Promise<PhaseResult>;
+
+const none: readonly string[] = [];
+
+/** Why a key may not be used now, or null. */
+export function unusable(known: KnownKey, nowMs: number): AuthOutcome | null {
+  const { key } = known;
+  if (key.status !== 'active') return 'revoked';
+  return key.expiresAt !== undefined && key.expiresAt <= nowMs ? 'expired' : null;
+}
+
+/** Makes a verified key the caller; refuses when another credential of the request has named another key. */
+export function setCallerKey(exchange: Exchange, known: KnownKey, challenge: Challenge): PhaseResult {
+  const { key } = known;
+  if (exchange.key !== null && exchange.key.id !== key.id) return challenge.conflict;
+  const token: Consumer | null = exchange.consumer;
+  exchange.key = key;
+  exchange.knownKey = known;
+  exchange.consumer = {
+    keyId: key.id,
+    appId: key.app ?? known.app?.id ?? null,
+    accountId: key.account ?? known.app?.account ?? null,
+    environment: key.environment,
+    subject: token === null ? null : token.subject,
+    scopes: token === null ? (key.scopes ?? none) : narrowScopes(token.scopes, key.scopes),
+    roles: token === null ? none : token.roles,
+  };
+  return undefined;
+}
+
+/** The scopes of a token that a key with a list of its own also has. */
+export function narrowScopes(
+  token: readonly string[],
+  key: readonly string[] | undefined,
+): readonly string[] {
+  return key === undefined ? token : token.filter((scope) => key.includes(scope));
+}

@@ -1,0 +1,52 @@
+import type { Credential } from '#contract/access.ts';
+import { Refusal, refusal } from '../refusal.ts';
+
+/** The refusals of one route's authentication, made once. */
+export interface Challenge {
+  /** Missing, unknown, wrong, revoked, expired, not accepted here: one answer for all, so that none tells them apart. */
+  readonly invalid: Refusal;
+  /** A value that cannot be what its field asks for; says which form is meant. */
+  readonly malformedKey: Refusal;
+  readonly malformedSignature: Refusal;
+  readonly duplicate: Refusal;
+  readonly oversize: Refusal;
+  readonly conflict: Refusal;
+  readonly bodyTooLarge: Refusal;
+}
+
+/**
+ * `maxSignedBytes` is stated in the 413, unless the route accepts only smaller bodies at all (`routeBoundsBody`).
+ */
+export function makeChallenge(
+  accept: ReadonlySet<Credential>,
+  maxSignedBytes: number,
+  routeBoundsBody: boolean,
+): Challenge {
+  const headers: string[] = [];
+  if (accept.has('hmac')) headers.push('WWW-Authenticate', 'ApiKey realm="tollgate"');
+  if (accept.has('bearer') || accept.has('jwt')) headers.push('WWW-Authenticate', 'Bearer realm="tollgate"');
+  if (accept.has('signature')) headers.push('WWW-Authenticate', 'Signature realm="tollgate"');
+  return {
+    invalid: new Refusal('credentials_invalid', headers),
+    malformedKey: new Refusal(
+      'credentials_invalid',
+      headers,
+      'X-API-Key is to be "<key_id>:<HMAC-SHA256 of the body, in hex>" or a bearer secret.',
+    ),
+    malformedSignature: new Refusal(
+      'credentials_invalid',
+      headers,
+      'Signature and Signature-Input are not as RFC 9421 and the documentation of this gateway ask.',
+    ),
+    duplicate: new Refusal('credentials_malformed', headers, 'A credential field was sent more than once.'),
+    oversize: new Refusal('credentials_malformed', headers, 'A credential field is too long.'),
+    conflict: new Refusal('credentials_malformed', headers, 'The credentials name different callers.'),
+    bodyTooLarge: routeBoundsBody
+      ? refusal('body_too_large')
+      : new Refusal(
+          'signed_body_too_large',
+          [],
+          `Bodies are verified against a signature up to ${maxSignedBytes} bytes.`,
+        ),
+  };
+}
