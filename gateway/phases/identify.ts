@@ -49,7 +49,8 @@ export function identify(trusted: AddressSet | null): (exchange: Exchange) => vo
         else if (name === 'x-forwarded-proto') exchange.forwardedProto = value;
         else if (name === 'x-forwarded-host') exchange.forwardedHost = value;
         else if (name === 'forwarded') exchange.forwardedBefore = value;
-        else if (name === 'x-request-id' && /^[\x21-\x7e]{1,128}$/.test(value)) exchange.requestId = value;
+        else if (name === 'x-request-id' && /^[A-Za-z0-9._:/+=@-]{1,128}$/.test(value))
+          exchange.requestId = value;
       }
     }
     exchange.traceId = trace === '' ? spanId() + spanId() : trace;

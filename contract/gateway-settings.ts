@@ -1,0 +1,44 @@
+import Type, { type Static } from 'typebox';
+
+/** The `gateway:` section of tollgate.yaml; everything has a default. */
+
+const closed = { additionalProperties: false } as const;
+const port = Type.Integer({ minimum: 0, maximum: 65_535 });
+const duration = Type.Integer({ minimum: 1, maximum: 86_400_000 });
+const listener = Type.Object(
+  { host: Type.Optional(Type.String({ minLength: 1 })), port: Type.Optional(port) },
+  closed,
+);
+
+export const gatewaySettingsSchema = Type.Object(
+  {
+    listen: Type.Optional(listener),
+    tls: Type.Optional(
+      Type.Object(
+        {
+          host: Type.Optional(Type.String({ minLength: 1 })),
+          port: Type.Optional(port),
+          certificate: Type.String({ description: 'PEM file.' }),
+          key: Type.String({ description: 'PEM file.' }),
+        },
+        closed,
+      ),
+    ),
+    admin: Type.Optional(listener),
+    workers: Type.Optional(Type.Integer({ minimum: 1, maximum: 256 })),
+    trustedProxies: Type.Optional(Type.Array(Type.String(), { description: 'Addresses and CIDR networks.' })),
+    redisUrl: Type.Optional(Type.String({ pattern: '^rediss?://' })),
+    accessLog: Type.Optional(
+      Type.String({ minLength: 1, description: 'A file, "-" for standard output, or "off".' }),
+    ),
+    maxSignedBodyBytes: Type.Optional(Type.Integer({ minimum: 0, maximum: 1 << 30 })),
+    drainTimeoutMs: Type.Optional(duration),
+    maxConnections: Type.Optional(Type.Integer({ minimum: 1 })),
+    maxConnectionsPerAddress: Type.Optional(Type.Integer({ minimum: 1 })),
+    headTimeoutMs: Type.Optional(duration),
+    bodyIdleTimeoutMs: Type.Optional(duration),
+    keepAliveTimeoutMs: Type.Optional(duration),
+  },
+  closed,
+);
+export type GatewaySettings = Static<typeof gatewaySettingsSchema>;

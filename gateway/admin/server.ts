@@ -1,0 +1,124 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type ProblemCode, problemDocument, problemMediaType, problems } from '#contract/problems.ts';
+
+/** Answers a request under a path prefix of the admin listener; false: not one of its paths. */
+export type AdminHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+) => boolean | Promise<boolean>;
+
+export interface AdminOptions {
+  readonly host: string;
+  readonly port: number;
+  /** Null refuses the privileged paths (`/admin/…`). */
+  readonly operatorToken: string | null;
+  /** Null when ready; else what is missing. */
+  readonly readiness: () => string | null;
+  readonly health: () => Record<string, unknown>;
+  readonly metrics: { readonly contentType: string; render(): Promise<string> };
+  /** For `/admin/…`, asked in order, after the operator was recognised. */
+  readonly privileged: readonly AdminHandler[];
+  /** Asked before that; they authenticate their callers themselves (for example by a webhook signature). */
+  readonly open?: readonly AdminHandler[];
+  readonly logFault: (error: unknown) => void;
+}
+
+/** The admin listener: liveness, readiness, metrics, and what operators may do to this gateway. */
+export function createAdminServer(options: AdminOptions): Server {
+  return createServer((request, response) => {
+    serve(options, request, response).catch((error: unknown) => {
+      options.logFault(error);
+      if (response.headersSent) response.destroy();
+      else sendProblem(response, 'internal_error');
+    });
+  });
+}
+
+async function serve(
+  options: AdminOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const path = (request.url ?? '/').split('?')[0]!;
+  if (path === '/healthz' || path === '/readyz' || path === '/metrics') {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      sendProblem(response, 'method_not_allowed', { Allow: 'GET, HEAD' });
+      return;
+    }
+    if (path === '/healthz') sendJson(response, 200, { status: 'ok', ...options.health() });
+    else if (path === '/readyz') {
+      const missing = options.readiness();
+      if (missing === null) sendJson(response, 200, { status: 'ready' });
+      else sendJson(response, 503, { status: 'not ready', reason: missing });
+    } else {
+      response.writeHead(200, { 'content-type': options.metrics.contentType });
+      response.end(await options.metrics.render());
+    }
+    return;
+  }
+  for (const handler of options.open ?? []) if (await handler(request, response, path)) return;
+  if (path.startsWith('/admin/')) {
+    if (!isOperator(request, options.operatorToken)) {
+      sendProblem(response, 'credentials_invalid', { 'WWW-Authenticate': 'Bearer realm="tollgate admin"' });
+      return;
+    }
+    for (const handler of options.privileged) if (await handler(request, response, path)) return;
+  }
+  sendProblem(response, 'not_found');
+}
+
+function isOperator(request: IncomingMessage, token: string | null): boolean {
+  const match = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '');
+  if (!match || token === null) return false;
+  return timingSafeEqual(digest(match[1]!), digest(token));
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+  response.end(JSON.stringify(body));
+}
+
+export function sendProblem(
+  response: ServerResponse,
+  code: ProblemCode,
+  headers: Record<string, string> = {},
+  detail?: string,
+  extra?: Record<string, unknown>,
+): void {
+  response.writeHead(problems[code].status, {
+    'content-type': problemMediaType,
+    'cache-control': 'no-store',
+    ...headers,
+  });
+  response.end(JSON.stringify(problemDocument(code, detail, extra)));
+}
+
+/** The JSON body of an admin request, up to `maxBytes`; or the problem it deserves. */
+export async function readJson(
+  request: IncomingMessage,
+  maxBytes: number,
+): Promise<{ ok: true; value: unknown } | { ok: false; code: ProblemCode; detail: string }> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBytes)
+      return { ok: false, code: 'body_too_large', detail: `The limit is ${maxBytes} bytes.` };
+    chunks.push(chunk);
+  }
+  try {
+    return { ok: true, value: JSON.parse(Buffer.concat(chunks).toString('utf8')) };
+  } catch (error) {
+    return {
+      ok: false,
+      code: 'invalid_parameter',
+      detail: `The body is not valid JSON: ${(error as Error).message}`,
+    };
+  }
+}

@@ -1,0 +1,140 @@
+import { availableParallelism } from 'node:os';
+import type { GatewaySettings } from '#contract/gateway-settings.ts';
+import { parseAddresses } from './routing/addresses.ts';
+
+/** Everything a gateway process is told, with defaults filled in. Plain data, so that workers can be handed it. */
+export interface GatewayConfig {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly tls: {
+    readonly host: string;
+    readonly port: number;
+    readonly certificate: string;
+    readonly key: string;
+  } | null;
+  /** Null: no admin listener. */
+  readonly admin: { readonly host: string; readonly port: number } | null;
+  readonly workers: number;
+  readonly trustedProxies: readonly string[];
+  /** Where the registry copy, pushed keys and the usage spool are kept; null keeps nothing. */
+  readonly dataDir: string | null;
+  /** The control plane to follow; null: stand-alone. */
+  readonly control: { readonly url: string; readonly token: string } | null;
+  /** Bearer token of the admin listener's privileged endpoints; null refuses them. */
+  readonly operatorToken: string | null;
+  /** The file of the local key provider, which opens sealed secrets. */
+  readonly keyFile: string | null;
+  readonly redisUrl: string | null;
+  readonly accessLog: string;
+  readonly maxSignedBodyBytes: number;
+  readonly drainTimeoutMs: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerAddress: number;
+  readonly headTimeoutMs: number;
+  readonly bodyIdleTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+}
+
+/** What the command line and `npm start` set; it stands above environment and file. */
+export interface GatewayOverrides {
+  readonly listenHost?: string;
+  readonly listenPort?: number;
+  readonly adminHost?: string;
+  readonly adminPort?: number;
+  readonly workers?: number;
+  readonly dataDir?: string;
+  readonly control?: { readonly url: string; readonly token: string };
+  readonly operatorToken?: string;
+  readonly keyFile?: string;
+  readonly accessLog?: string;
+}
+
+export type ConfigResult =
+  | { readonly ok: true; readonly config: GatewayConfig }
+  | { readonly ok: false; readonly errors: readonly string[] };
+
+/**
+ * Puts the configuration together: overrides, then environment (`TOLLGATE_…`, `REDIS_URL`), then the file's `gateway`
+ * section, then defaults. Every error is reported, each naming its source.
+ */
+export function resolveConfig(
+  settings: GatewaySettings,
+  environment: Readonly<Record<string, string | undefined>>,
+  overrides: GatewayOverrides = {},
+): ConfigResult {
+  const errors: string[] = [];
+  const integer = (name: string, minimum: number, maximum: number): number | undefined => {
+    const text = environment[name];
+    if (text === undefined || text === '') return undefined;
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < minimum || value > maximum) {
+      errors.push(
+        `${name}: must be a whole number from ${minimum} to ${maximum}, not ${JSON.stringify(text)}`,
+      );
+      return undefined;
+    }
+    return value;
+  };
+  const text = (name: string): string | undefined => environment[name] || undefined;
+  const matching = (name: string, pattern: RegExp, meaning: string): string | undefined => {
+    const value = text(name);
+    if (value === undefined || pattern.test(value)) return value;
+    errors.push(`${name}: must be ${meaning}`);
+    return undefined;
+  };
+
+  const environmentProxies = text('TOLLGATE_TRUSTED_PROXIES')
+    ?.split(/[\s,]+/)
+    .filter((entry) => entry !== '');
+  const trustedProxies = environmentProxies ?? settings.trustedProxies ?? [];
+  for (const invalid of parseAddresses(trustedProxies).invalid) {
+    const source = environmentProxies ? 'TOLLGATE_TRUSTED_PROXIES' : 'gateway.trustedProxies';
+    errors.push(`${source}: ${JSON.stringify(invalid)} is neither an address nor a CIDR network`);
+  }
+  const controlUrl = matching('TOLLGATE_CONTROL_URL', /^https?:\/\/[^/]/, 'an http or https address');
+  const controlToken = text('TOLLGATE_GATEWAY_TOKEN') ?? text('TOLLGATE_TOKEN');
+  let control = overrides.control ?? null;
+  if (control === null && controlUrl !== undefined) {
+    if (controlToken === undefined)
+      errors.push('TOLLGATE_CONTROL_URL: TOLLGATE_GATEWAY_TOKEN must be set with it');
+    else control = { url: controlUrl.replace(/\/+$/, ''), token: controlToken };
+  }
+  const adminPort =
+    overrides.adminPort ?? integer('TOLLGATE_ADMIN_PORT', 0, 65_535) ?? settings.admin?.port ?? 8081;
+  const config: GatewayConfig = {
+    listen: {
+      host: overrides.listenHost ?? text('TOLLGATE_LISTEN_HOST') ?? settings.listen?.host ?? '0.0.0.0',
+      port:
+        overrides.listenPort ?? integer('TOLLGATE_LISTEN_PORT', 0, 65_535) ?? settings.listen?.port ?? 8080,
+    },
+    tls: settings.tls
+      ? {
+          host: settings.tls.host ?? '0.0.0.0',
+          port: settings.tls.port ?? 8443,
+          certificate: settings.tls.certificate,
+          key: settings.tls.key,
+        }
+      : null,
+    admin: {
+      host: overrides.adminHost ?? text('TOLLGATE_ADMIN_HOST') ?? settings.admin?.host ?? '127.0.0.1',
+      port: adminPort,
+    },
+    workers:
+      overrides.workers ?? integer('TOLLGATE_WORKERS', 1, 256) ?? settings.workers ?? availableParallelism(),
+    trustedProxies,
+    dataDir: overrides.dataDir ?? text('TOLLGATE_DATA_DIR') ?? null,
+    control,
+    operatorToken: overrides.operatorToken ?? text('TOLLGATE_OPERATOR_TOKEN') ?? null,
+    keyFile: overrides.keyFile ?? text('TOLLGATE_KEY_FILE') ?? null,
+    redisUrl:
+      matching('REDIS_URL', /^rediss?:\/\//, 'a redis:// or rediss:// address') ?? settings.redisUrl ?? null,
+    accessLog: overrides.accessLog ?? text('TOLLGATE_ACCESS_LOG') ?? settings.accessLog ?? '-',
+    maxSignedBodyBytes: settings.maxSignedBodyBytes ?? 1 << 20,
+    drainTimeoutMs: settings.drainTimeoutMs ?? 10_000,
+    maxConnections: settings.maxConnections ?? 65_536,
+    maxConnectionsPerAddress: settings.maxConnectionsPerAddress ?? 65_536,
+    headTimeoutMs: settings.headTimeoutMs ?? 10_000,
+    bodyIdleTimeoutMs: settings.bodyIdleTimeoutMs ?? 30_000,
+    keepAliveTimeoutMs: settings.keepAliveTimeoutMs ?? 75_000,
+  };
+  return errors.length > 0 ? { ok: false, errors } : { ok: true, config };
+}

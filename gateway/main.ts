@@ -1,0 +1,64 @@
+import type { AddressInfo } from 'node:net';
+import { createAdminServer } from './admin/server.ts';
+import type { RoutingInput } from './compile.ts';
+import type { GatewayConfig } from './config.ts';
+import { Supervisor } from './supervisor.ts';
+import { Exposition } from './telemetry/exposition.ts';
+import { createLog } from './telemetry/log.ts';
+
+export interface RunningGateway {
+  /** Base address of the traffic listener. */
+  readonly url: string;
+  readonly adminUrl: string | null;
+  route(input: RoutingInput): void;
+  /** Drains and stops; resolves when all is closed. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a gateway process: workers, registry and admin listener. Rejects with one clear error when it cannot
+ * (EADDRINUSE, unreadable data directory …).
+ */
+export async function startGateway(config: GatewayConfig): Promise<RunningGateway> {
+  const log = createLog();
+  const supervisor = new Supervisor({
+    config,
+    share: () => ({}),
+    attach: () => undefined,
+    detach: () => undefined,
+    log: (level, message, details) => log[level](details ?? {}, message),
+  });
+  const { port } = await supervisor.start();
+  const exposition = new Exposition(() => supervisor.metrics());
+  let adminUrl: string | null = null;
+  const admin = config.admin
+    ? createAdminServer({
+        ...config.admin,
+        operatorToken: config.operatorToken,
+        readiness: () => (supervisor.listening === 0 ? 'no worker is listening' : null),
+        health: () => ({ workers: supervisor.listening, restarts: supervisor.restarts }),
+        metrics: exposition,
+        privileged: [],
+        logFault: (error) => log.error({ error: String((error as Error)?.stack ?? error) }, 'admin fault'),
+      })
+    : null;
+  if (admin && config.admin) {
+    const { host, port: wanted } = config.admin;
+    await new Promise<void>((resolve, reject) => {
+      admin.once('error', reject);
+      admin.listen(wanted, host, resolve);
+    });
+    adminUrl = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${(admin.address() as AddressInfo).port}`;
+  }
+  const host =
+    config.listen.host === '0.0.0.0' || config.listen.host === '::' ? '127.0.0.1' : config.listen.host;
+  return {
+    url: `http://${host}:${port}`,
+    adminUrl,
+    route: (input) => supervisor.broadcast('routing', input),
+    close: async () => {
+      await supervisor.stop();
+      if (admin) await new Promise((resolve) => admin.close(resolve));
+    },
+  };
+}

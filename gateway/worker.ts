@@ -1,0 +1,99 @@
+import { openSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { Channel } from './channel.ts';
+import type { RoutingInput } from './compile.ts';
+import type { GatewayConfig } from './config.ts';
+import type { Dependencies } from './dependencies.ts';
+import type { Exchange } from './exchange.ts';
+import { Gateway } from './gateway.ts';
+import { parseAddresses } from './routing/addresses.ts';
+import type { WorkerData } from './supervisor.ts';
+import { AccessLog } from './telemetry/access-log.ts';
+import { createLog } from './telemetry/log.ts';
+import { Metrics } from './telemetry/metrics.ts';
+import { RequestMetrics } from './telemetry/request-metrics.ts';
+import { Forwarder } from './upstream/forwarder.ts';
+import { UndiciClient } from './upstream/undici-client.ts';
+import { createNodeHttpServer } from './wire/node-http.ts';
+
+/** One worker thread: its own listeners, upstream connections and counters; shared are keys and limits. */
+
+const { config, port } = workerData as WorkerData;
+const channel = new Channel(parentPort as MessagePort);
+const log = createLog();
+const metrics = new Metrics();
+const requestMetrics = new RequestMetrics(metrics);
+const accessLog = openAccessLog(config);
+const client = new UndiciClient();
+const forwarder = new Forwarder({ http1: client, http2: client });
+
+metrics.collected(
+  'tollgate_upstream_failures_total',
+  'counter',
+  'Failed upstream requests.',
+  ['service', 'failure'],
+  () =>
+    [...forwarder.failures()].map(({ service, failure, count }) => ({
+      labels: [service, failure],
+      values: [count],
+    })),
+);
+
+const dependencies = {
+  forwarder,
+  metrics,
+  now: Date.now,
+  maxSignedBodyBytes: config.maxSignedBodyBytes,
+} as unknown as Dependencies;
+
+const gateway = new Gateway({
+  dependencies,
+  trustedProxies: config.trustedProxies.length > 0 ? parseAddresses(config.trustedProxies).set : null,
+  observe,
+  logFault: (exchange, error) =>
+    log.error(
+      { id: exchange.requestId, route: exchange.route?.id, error: String((error as Error)?.stack ?? error) },
+      'fault',
+    ),
+});
+
+function observe(exchange: Exchange): void {
+  const latencyMs = performance.now() - exchange.startedAt;
+  requestMetrics.record(exchange, latencyMs / 1000);
+  accessLog?.record(exchange, latencyMs, Math.round(performance.timeOrigin + exchange.startedAt));
+}
+
+function openAccessLog({ accessLog: sink }: GatewayConfig): AccessLog | null {
+  if (sink === 'off') return null;
+  return new AccessLog(sink === '-' ? 1 : openSync(sink, 'a', 0o640));
+}
+
+const server = createNodeHttpServer(gateway);
+
+channel.on<RoutingInput>('routing', (input) => gateway.route(input));
+channel.on<{ id: string }>('metrics', ({ id }) =>
+  channel.send('metrics', { id, snapshots: metrics.snapshot() }),
+);
+channel.on('drain', () => void drain(server));
+
+server.once('error', (error: NodeJS.ErrnoException) => {
+  channel.send('failed', { message: error.message, code: error.code });
+});
+server.listen({ host: config.listen.host, port, reusePort: true }, () => {
+  const address = server.address() as { port: number };
+  channel.send('listening', { port: address.port, tlsPort: 0 });
+});
+
+async function drain(
+  listener: Server & { closeIdleConnections?: () => void; closeAllConnections?: () => void },
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+  listener.closeIdleConnections?.();
+  const timer = setTimeout(() => listener.closeAllConnections?.(), config.drainTimeoutMs);
+  await closed;
+  clearTimeout(timer);
+  await forwarder.close();
+  await accessLog?.close();
+  process.exit(0);
+}
