@@ -27,7 +27,6 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
           found.failed++;
           const text = `✖ ${shorten(file)}${line === undefined ? '' : `:${line}`} ${name}\n${indent(describe('error' in details ? details.error : null))}\n`;
           failures.push(text);
-          yield text;
         }
         break;
       }

@@ -1,0 +1,36 @@
+import { CommandError } from './command.ts';
+
+/** Turns a listener's failure into one clear line. */
+export async function explainListenError<T>(starting: Promise<T>, what: string): Promise<T> {
+  try {
+    return await starting;
+  } catch (error) {
+    const { code, port, message } = error as NodeJS.ErrnoException & { port?: number };
+    if (code === 'EADDRINUSE') throw new CommandError(`${what}: port ${port} is in use`);
+    if (code === 'EACCES' && port !== undefined)
+      throw new CommandError(`${what}: port ${port} is not permitted`);
+    if (error instanceof CommandError) throw error;
+    throw new CommandError(`${what}: ${message}`);
+  }
+}
+
+/**
+ * Waits for SIGINT or SIGTERM, then closes and resolves with 0; a second signal ends the process at once. Below a
+ * supervisor Ctrl-C reaches the whole group, so SIGINT is left to the supervisor, and its end is the signal too.
+ */
+export async function runUntilSignal(close: () => Promise<void>): Promise<number> {
+  await new Promise<void>((resolve) => {
+    let asked = false;
+    const ask = (): void => {
+      if (asked) process.exit(1);
+      asked = true;
+      resolve();
+    };
+    process.on('SIGTERM', ask);
+    process.on('SIGINT', process.send ? () => {} : ask);
+    process.once('disconnect', () => resolve());
+  });
+  await close();
+  if (process.connected) process.disconnect?.();
+  return 0;
+}
