@@ -4,6 +4,8 @@ import type { Target } from './balancer.ts';
 import type { UpstreamCall, UpstreamFailure, UpstreamHandler, UpstreamRequest } from './client.ts';
 import type { ServiceUpstreams } from './forwarder.ts';
 
+/** A streamed body up to this size can be sent again. */
+const maxReplayBytes = 65_536;
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
 
 /**
@@ -18,7 +20,10 @@ export class Attempt implements UpstreamCall, UpstreamHandler {
   #target: Target;
   #call: UpstreamCall | null = null;
   #retriesLeft: number;
-  #bodySent = false;
+  /** What was streamed so far, to be sent again after a failed connection; null once it is too much. */
+  #streamed: Buffer[] | null = [];
+  #streamedBytes = 0;
+  #streamEnded = false;
   #started = false;
 
   constructor(
@@ -37,19 +42,27 @@ export class Attempt implements UpstreamCall, UpstreamHandler {
     this.#send(target);
   }
 
-  #send(target: Target): void {
+  #send(target: Target): UpstreamCall {
     target.pending++;
     this.#exchange.upstreamOrigin = target.upstream.origin;
     this.#exchange.upstreamStartedAt = performance.now();
-    this.#call = this.#service.clientFor(target.upstream).send(target.upstream, this.#request, this);
+    const call = this.#service.clientFor(target.upstream).send(target.upstream, this.#request, this);
+    this.#call = call;
+    return call;
   }
 
   write(chunk: Buffer): boolean {
-    this.#bodySent = true;
+    if (this.#streamed !== null) {
+      this.#streamedBytes += chunk.length;
+      if (this.#streamedBytes > maxReplayBytes || this.#started) this.#streamed = null;
+      else this.#streamed.push(chunk);
+    }
     return this.#call === null ? true : this.#call.write(chunk);
   }
 
   end(trailers: readonly string[] | null): void {
+    this.#streamEnded = true;
+    if (trailers !== null) this.#streamed = null;
     this.#call?.end(trailers);
   }
 
@@ -104,7 +117,9 @@ export class Attempt implements UpstreamCall, UpstreamHandler {
       if (next) {
         this.#retriesLeft--;
         this.#target = next;
-        this.#send(next);
+        const call = this.#send(next);
+        for (const chunk of this.#streamed ?? []) call.write(chunk);
+        if (this.#streamEnded) call.end(null);
         return;
       }
     }
@@ -113,9 +128,9 @@ export class Attempt implements UpstreamCall, UpstreamHandler {
 
   /** Only what cannot have had an effect twice: nothing was sent, or the method allows it and the body is at hand. */
   #mayRepeat(failure: UpstreamFailure): boolean {
-    if (this.#retriesLeft <= 0 || this.#bodySent || this.#exchange.ended) return false;
+    if (this.#retriesLeft <= 0 || this.#exchange.ended) return false;
     const { bodyLength, body, method } = this.#request;
-    if (bodyLength !== 0 && body === null) return false;
+    if (bodyLength !== 0 && body === null && this.#streamed === null) return false;
     return failure === 'unreachable' || (failure === 'reset' && idempotent.has(method));
   }
 

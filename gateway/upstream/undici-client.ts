@@ -69,18 +69,19 @@ class UndiciCall implements UpstreamCall, RawHandler {
   }
 
   dispatch(pool: Pool, upstream: Upstream): void {
-    const { method, path, headers, bodyLength, body, upgrade } = this.#request;
+    const { method, path, bodyLength, body, upgrade } = this.#request;
+    let { headers } = this.#request;
     let sent: Buffer | Readable | null = body;
     if (body === null && bodyLength !== 0 && upgrade === null) {
       this.#body = new Readable({ read: () => this.#handler.onDrain() });
       sent = this.#body;
-      if (bodyLength > 0) headers.push('content-length', String(bodyLength));
+      if (bodyLength > 0) headers = [...headers, 'content-length', String(bodyLength)];
     } else if (
       body === null &&
       bodyLength === 0 &&
       (method === 'POST' || method === 'PUT' || method === 'PATCH')
     ) {
-      headers.push('content-length', '0');
+      headers = [...headers, 'content-length', '0'];
     }
     pool.dispatch(
       {
@@ -216,7 +217,12 @@ function classify(error: Error): UpstreamFailure {
     case 'ETIMEDOUT':
       return 'unreachable';
     default:
-      if (code.startsWith('HPE_') || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') return 'invalid';
+      if (
+        error.name === 'HTTPParserError' ||
+        code.startsWith('HPE_') ||
+        code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
+      )
+        return 'invalid';
       return code.startsWith('ERR_TLS') || code.includes('CERT') ? 'unreachable' : 'reset';
   }
 }

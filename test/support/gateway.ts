@@ -1,0 +1,106 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import type { Route, Service } from '#contract/registry.ts';
+import type { Version } from '#contract/versions.ts';
+import type { Dependencies } from '../../gateway/dependencies.ts';
+import type { Exchange } from '../../gateway/exchange.ts';
+import { Gateway } from '../../gateway/gateway.ts';
+import type { Limiter } from '../../gateway/limits/limiter.ts';
+import { parseAddresses } from '../../gateway/routing/addresses.ts';
+import { Metrics } from '../../gateway/telemetry/metrics.ts';
+import { Forwarder } from '../../gateway/upstream/forwarder.ts';
+import { UndiciClient } from '../../gateway/upstream/undici-client.ts';
+import { createNodeHttpServer } from '../../gateway/wire/node-http.ts';
+import { MemoryKeys } from './memory-keys.ts';
+
+export interface TestGatewayOptions {
+  readonly services?: readonly Service[];
+  readonly routes: readonly Route[];
+  readonly versions?: readonly Version[];
+  readonly keys?: MemoryKeys;
+  readonly limiter?: Limiter;
+  readonly now?: () => number;
+  readonly trustedProxies?: readonly string[];
+  readonly maxSignedBodyBytes?: number;
+  /** More for phases that need more. */
+  readonly dependencies?: Partial<Dependencies>;
+}
+
+/** The request path of one worker on a real socket, inside the test's process. */
+export interface TestGateway {
+  readonly url: string;
+  readonly port: number;
+  readonly keys: MemoryKeys;
+  readonly metrics: Metrics;
+  /** Exchanges that have ended, in order. */
+  readonly observed: Exchange[];
+  readonly faults: unknown[];
+  /** Resolves when `count` exchanges have ended. */
+  ended(count: number): Promise<void>;
+  route(routes: readonly Route[], services?: readonly Service[], versions?: readonly Version[]): void;
+  stop(): Promise<void>;
+}
+
+const unlimited: Limiter = {
+  take: () => ({ admitted: true, retryAfterMs: 0, overage: null, states: [], release: null }),
+} as unknown as Limiter;
+
+export async function startTestGateway(options: TestGatewayOptions): Promise<TestGateway> {
+  const keys = options.keys ?? new MemoryKeys();
+  const metrics = new Metrics();
+  const client = new UndiciClient();
+  const forwarder = new Forwarder({ http1: client, http2: client });
+  const observed: Exchange[] = [];
+  const faults: unknown[] = [];
+  const waiting: { count: number; resolve: () => void }[] = [];
+  const dependencies: Dependencies = {
+    keys,
+    limiter: options.limiter ?? unlimited,
+    forwarder,
+    metrics,
+    now: options.now ?? Date.now,
+    maxSignedBodyBytes: options.maxSignedBodyBytes ?? 1 << 20,
+    ...options.dependencies,
+  } as Dependencies;
+  const gateway = new Gateway({
+    dependencies,
+    trustedProxies: options.trustedProxies ? parseAddresses(options.trustedProxies).set : null,
+    observe: (exchange) => {
+      observed.push(exchange);
+      for (const waiter of waiting.filter(({ count }) => observed.length >= count)) waiter.resolve();
+    },
+    logFault: (_exchange, error) => faults.push(error),
+  });
+  const byId = <T extends { id: string }>(objects: readonly T[]): Map<string, T> =>
+    new Map(objects.map((object) => [object.id, object]));
+  const route: TestGateway['route'] = (
+    routes,
+    services = options.services ?? [],
+    versions = options.versions ?? [],
+  ) => gateway.route({ routes: byId(routes), services: byId(services), versions: byId(versions) });
+  route(options.routes);
+  const server = createNodeHttpServer(gateway);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    keys,
+    metrics,
+    observed,
+    faults,
+    ended: (count) =>
+      observed.length >= count
+        ? Promise.resolve()
+        : new Promise((resolve) => waiting.push({ count, resolve })),
+    route,
+    stop: async () => {
+      const closed = once(server, 'close');
+      server.close();
+      server.closeAllConnections();
+      await closed;
+      await forwarder.close();
+    },
+  };
+}
