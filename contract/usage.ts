@@ -3,7 +3,7 @@
  * matched, whatever its end.
  */
 export interface UsageEvent {
-  /** The request id (`X-Request-Id`); events with one id are one event. */
+  /** The request id (`X-Request-Id`). Clients may choose it, so it identifies nothing in billing. */
   readonly id: string;
   /** Milliseconds since the epoch at which the request head was complete. */
   readonly occurredAt: number;
@@ -25,9 +25,30 @@ export interface UsageEvent {
   readonly cache: CacheState | null;
   readonly limit: LimitOutcome | null;
   readonly overage: boolean;
+  /** ISO 3166-1 alpha-2. */
   readonly country: string | null;
+  /** As the gateway's policy leaves it: whole, truncated to its network, hashed, or absent. */
   readonly clientIp: string | null;
 }
 
 export type CacheState = 'hit' | 'miss' | 'stale' | 'revalidated' | 'collapsed' | 'bypass';
 export type LimitOutcome = 'admitted' | 'refused' | 'warned' | 'charged' | 'shadow' | 'unlimited';
+
+/** In the order of their codes in a batch; append only. */
+export const cacheStates: readonly CacheState[] = [
+  'hit',
+  'miss',
+  'stale',
+  'revalidated',
+  'collapsed',
+  'bypass',
+];
+/** In the order of their codes in a batch; append only. */
+export const limitOutcomes: readonly LimitOutcome[] = [
+  'admitted',
+  'refused',
+  'warned',
+  'charged',
+  'shadow',
+  'unlimited',
+];
