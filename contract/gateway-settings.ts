@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { usageSettingsSchema } from './usage-settings.ts';
 
 /** The `gateway:` section of tollgate.yaml; everything has a default. */
 
@@ -38,6 +39,7 @@ export const gatewaySettingsSchema = Type.Object(
     headTimeoutMs: Type.Optional(duration),
     bodyIdleTimeoutMs: Type.Optional(duration),
     keepAliveTimeoutMs: Type.Optional(duration),
+    usage: Type.Optional(usageSettingsSchema),
   },
   closed,
 );

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { GatewaySettings } from '#contract/gateway-settings.ts';
 import { parseAddresses } from './routing/addresses.ts';
+import { resolveUsage, type UsageConfig } from './usage/config.ts';
 
 /** Everything a gateway process is told, with defaults filled in. Plain data, so that workers can be handed it. */
 export interface GatewayConfig {
@@ -32,6 +33,8 @@ export interface GatewayConfig {
   readonly headTimeoutMs: number;
   readonly bodyIdleTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
+  /** Null: usage is not recorded. */
+  readonly usage: UsageConfig | null;
 }
 
 /** What the command line and `npm start` set; it stands above environment and file. */
@@ -100,6 +103,9 @@ export function resolveConfig(
   }
   const adminPort =
     overrides.adminPort ?? integer('TOLLGATE_ADMIN_PORT', 0, 65_535) ?? settings.admin?.port ?? 8081;
+  const dataDir = overrides.dataDir ?? text('TOLLGATE_DATA_DIR') ?? null;
+  const redisUrl =
+    matching('REDIS_URL', /^rediss?:\/\//, 'a redis:// or rediss:// address') ?? settings.redisUrl ?? null;
   const config: GatewayConfig = {
     listen: {
       host: overrides.listenHost ?? text('TOLLGATE_LISTEN_HOST') ?? settings.listen?.host ?? '0.0.0.0',
@@ -121,12 +127,11 @@ export function resolveConfig(
     workers:
       overrides.workers ?? integer('TOLLGATE_WORKERS', 1, 256) ?? settings.workers ?? availableParallelism(),
     trustedProxies,
-    dataDir: overrides.dataDir ?? text('TOLLGATE_DATA_DIR') ?? null,
+    dataDir,
     control,
     operatorToken: overrides.operatorToken ?? text('TOLLGATE_OPERATOR_TOKEN') ?? null,
     keyFile: overrides.keyFile ?? text('TOLLGATE_KEY_FILE') ?? null,
-    redisUrl:
-      matching('REDIS_URL', /^rediss?:\/\//, 'a redis:// or rediss:// address') ?? settings.redisUrl ?? null,
+    redisUrl,
     accessLog: overrides.accessLog ?? text('TOLLGATE_ACCESS_LOG') ?? settings.accessLog ?? '-',
     maxSignedBodyBytes: settings.maxSignedBodyBytes ?? 1 << 20,
     drainTimeoutMs: settings.drainTimeoutMs ?? 10_000,
@@ -135,6 +140,7 @@ export function resolveConfig(
     headTimeoutMs: settings.headTimeoutMs ?? 10_000,
     bodyIdleTimeoutMs: settings.bodyIdleTimeoutMs ?? 30_000,
     keepAliveTimeoutMs: settings.keepAliveTimeoutMs ?? 75_000,
+    usage: resolveUsage(settings.usage ?? {}, environment, { dataDir, control, redisUrl }, errors),
   };
   return errors.length > 0 ? { ok: false, errors } : { ok: true, config };
 }

@@ -5,6 +5,8 @@ import type { GatewayConfig } from './config.ts';
 import { Supervisor } from './supervisor.ts';
 import { Exposition } from './telemetry/exposition.ts';
 import { createLog } from './telemetry/log.ts';
+import { createUsageEmission } from './usage/emission.ts';
+import { usageMetrics } from './usage/metrics.ts';
 
 export interface RunningGateway {
   /** Base address of the traffic listener. */
@@ -21,15 +23,28 @@ export interface RunningGateway {
  */
 export async function startGateway(config: GatewayConfig): Promise<RunningGateway> {
   const log = createLog();
+  const emission = config.usage
+    ? await createUsageEmission({
+        ...config.usage,
+        onFailure: (error) => log.warn({ error: error.message }, 'usage could not be delivered'),
+      })
+    : null;
   const supervisor = new Supervisor({
     config,
     share: () => ({}),
-    attach: () => undefined,
+    attach: (channel) => {
+      channel.on<{ batch: Uint8Array; events: number }>('usage', ({ batch, events }) =>
+        emission?.accept(batch, events),
+      );
+    },
     detach: () => undefined,
     log: (level, message, details) => log[level](details ?? {}, message),
   });
   const { port } = await supervisor.start();
-  const exposition = new Exposition(() => supervisor.metrics());
+  const exposition = new Exposition(async () => [
+    ...(await supervisor.metrics()),
+    ...(emission ? usageMetrics(emission.stats) : []),
+  ]);
   let adminUrl: string | null = null;
   const admin = config.admin
     ? createAdminServer({
@@ -58,6 +73,7 @@ export async function startGateway(config: GatewayConfig): Promise<RunningGatewa
     route: (input) => supervisor.broadcast('routing', input),
     close: async () => {
       await supervisor.stop();
+      await emission?.close(config.usage?.drainTimeoutMs ?? 0);
       if (admin) await new Promise((resolve) => admin.close(resolve));
     },
   };

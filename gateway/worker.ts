@@ -15,16 +15,19 @@ import { Metrics } from './telemetry/metrics.ts';
 import { RequestMetrics } from './telemetry/request-metrics.ts';
 import { Forwarder } from './upstream/forwarder.ts';
 import { UndiciClient } from './upstream/undici-client.ts';
+import { openCountries } from './usage/country.ts';
+import { createUsageRecorder, type UsageRecorder } from './usage/recorder.ts';
 import { createNodeHttpServer } from './wire/node-http.ts';
 
 /** One worker thread: its own listeners, upstream connections and counters; shared are keys and limits. */
 
-const { config, port } = workerData as WorkerData;
+const { config, port, index } = workerData as WorkerData;
 const channel = new Channel(parentPort as MessagePort);
 const log = createLog();
 const metrics = new Metrics();
 const requestMetrics = new RequestMetrics(metrics);
 const accessLog = openAccessLog(config);
+const usage = openUsage(config);
 const client = new UndiciClient();
 const forwarder = new Forwarder({ http1: client, http2: client });
 
@@ -61,12 +64,36 @@ const gateway = new Gateway({
 function observe(exchange: Exchange): void {
   const latencyMs = performance.now() - exchange.startedAt;
   requestMetrics.record(exchange, latencyMs / 1000);
+  usage?.record(exchange);
   accessLog?.record(exchange, latencyMs, Math.round(performance.timeOrigin + exchange.startedAt));
 }
 
 function openAccessLog({ accessLog: sink }: GatewayConfig): AccessLog | null {
   if (sink === 'off') return null;
   return new AccessLog(sink === '-' ? 1 : openSync(sink, 'a', 0o640));
+}
+
+function openUsage({ usage: settings }: GatewayConfig): UsageRecorder | null {
+  if (settings === null) return null;
+  let countries: ((address: string) => string | null) | null = null;
+  if (settings.countryDatabase !== null) {
+    openCountries(settings.countryDatabase).then(
+      (opened) => {
+        countries = opened;
+      },
+      (error: unknown) => log.error({ error: String(error) }, 'the country database cannot be read'),
+    );
+  }
+  const recorder = createUsageRecorder({
+    ...settings,
+    worker: index,
+    address: settings.clientAddress,
+    countryOf: (address) => (countries === null ? null : countries(address)),
+    deliver: (batch, events) => channel.send('usage', { batch, events }, [batch.buffer as ArrayBuffer]),
+  });
+  // Whatever ends this thread short of killing the process, what it has recorded is handed over.
+  process.once('exit', () => recorder.close());
+  return recorder;
 }
 
 const server = createNodeHttpServer(gateway);

@@ -80,7 +80,7 @@ class Recorder implements UsageRecorder {
 
   record(exchange: Exchange): void {
     const route = exchange.route;
-    if (route === null) return;
+    if (route === null || route.id === '') return;
     const columns = this.#columns;
     const i = this.#count;
     const endedAt = performance.now();
