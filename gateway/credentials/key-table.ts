@@ -107,7 +107,8 @@ export class KeyTable extends KeyTableReader {
     const idEnd = recordHeaderBytes + record[4]!;
     const tag = hashIdBytes(this.seed, kind, record, recordHeaderBytes, idEnd);
     const old = this.findTagged(tag, kind, record.toString('latin1', recordHeaderBytes, idEnd));
-    if (old !== 0 && this.#keepsSame(old, record.subarray(idEnd, record.length - record[5]!), 0)) return false;
+    if (old !== 0 && this.#keepsSame(old, record.subarray(idEnd, record.length - record[5]!), 0))
+      return false;
     const offset = this.#append(record.length);
     this.bytes.set(record, offset);
     this.bytes[offset + 1] = this.#mark;
