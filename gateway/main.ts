@@ -7,6 +7,7 @@ import { Exposition } from './telemetry/exposition.ts';
 import { createLog } from './telemetry/log.ts';
 import { createUsageEmission } from './usage/emission.ts';
 import { usageMetrics } from './usage/metrics.ts';
+import { claimPort } from './wire/claim-port.ts';
 
 export interface RunningGateway {
   /** Base address of the traffic listener. */
@@ -40,6 +41,7 @@ export async function startGateway(config: GatewayConfig): Promise<RunningGatewa
     detach: () => undefined,
     log: (level, message, details) => log[level](details ?? {}, message),
   });
+  await claimPort(config.listen.host, config.listen.port);
   const { port } = await supervisor.start();
   const exposition = new Exposition(async () => [
     ...(await supervisor.metrics()),

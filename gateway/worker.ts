@@ -118,7 +118,10 @@ async function drain(
   const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
   listener.closeIdleConnections?.();
   const timer = setTimeout(() => listener.closeAllConnections?.(), config.drainTimeoutMs);
+  // Connections become idle as their requests end.
+  const idle = setInterval(() => listener.closeIdleConnections?.(), 50);
   await closed;
+  clearInterval(idle);
   clearTimeout(timer);
   await forwarder.close();
   await accessLog?.close();
