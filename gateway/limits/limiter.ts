@@ -1,35 +1,125 @@
-import type { Limit } from '#contract/limits.ts';
+import type { Limit, LimitScope, Overage } from '#contract/limits.ts';
+import { hashText } from './hash.ts';
 
-/** One limit applied to one counter. */
-export interface BoundLimit {
+/** A plan's limit of scope route counts each caller on each route. */
+export const callerOnRoute = 6;
+export const scopeIndex = {
+  key: 0,
+  app: 1,
+  account: 2,
+  route: 3,
+  ip: 4,
+  subject: 5,
+} as const satisfies Record<LimitScope, number>;
+
+/** Whom a request counts for, by `scopeIndex` and `callerOnRoute`; empty where the set does not ask for it. */
+export type Subjects = string[];
+
+/** A limit with everything decided that does not depend on the request. */
+export interface PreparedLimit {
   readonly limit: Limit;
-  /** What is counted, for example `key:ak_test_…`; limits of one name on one subject share a counter. */
-  readonly subject: string;
+  /** Index into `Subjects`. */
+  readonly scope: number;
+  /**
+   * The counter within its subject, for example `b/burst`: kind, the route for limits of a route, name. Limits with
+   * one identity share a counter, so that a plan's change keeps what has been spent.
+   */
+  readonly identity: string;
+  readonly identityHash: number;
+  readonly shadow: boolean;
+  readonly overage: Overage;
 }
 
-/** The state of one limit after a decision, for headers and problems. */
-export interface LimitState {
-  readonly limit: Limit;
-  /** What is left, in requests (cost units). */
-  readonly remaining: number;
-  /** Milliseconds until more is available (bucket: full again; window, quota: the period ends). */
-  readonly resetMs: number;
-  /** This limit refuses (or, in shadow or with overage, would). */
-  readonly violated: boolean;
+const kindLetters = { token_bucket: 'b', sliding_window: 'w', quota: 'q', concurrency: 'c' } as const;
+
+function prepare(limit: Limit, owner: string): PreparedLimit {
+  const letter = kindLetters[limit.kind];
+  const period = limit.kind === 'quota' ? (limit.period === 'day' ? 'd' : 'm') : '';
+  const identity = `${letter}${period}/${owner === '' ? '' : `${owner}/`}${limit.name}`;
+  return {
+    limit,
+    scope: owner === '' && limit.scope === 'route' ? callerOnRoute : scopeIndex[limit.scope ?? 'key'],
+    identity,
+    identityHash: hashText(identity, 0x2545f491),
+    shadow: limit.shadow === true,
+    overage: limit.kind === 'quota' ? (limit.overage ?? 'block') : 'block',
+  };
 }
 
-export interface Decision {
-  readonly admitted: boolean;
-  /** Until a request of this cost could be admitted; 0 when admitted. */
-  readonly retryAfterMs: number;
+/** Limits that are decided together, all or nothing. Made once for a plan on a route, not per request. */
+export class LimitSet {
+  readonly limits: readonly PreparedLimit[];
+  /** Which scopes occur: bits by `scopeIndex` and `callerOnRoute`. */
+  readonly scopeBits: number;
+  readonly hasConcurrency: boolean;
+
+  /** `ofRoute` are the limits that the route `routeId` adds; their counters belong to that route. */
+  constructor(ofPlan: readonly Limit[], ofRoute: readonly Limit[], routeId: string) {
+    const known = new Set<string>();
+    const prepared: PreparedLimit[] = [];
+    for (const [limits, owner] of [
+      [ofPlan, ''],
+      [ofRoute, routeId],
+    ] as const) {
+      for (const limit of limits) {
+        const one = prepare(limit, owner);
+        const counter = `${one.scope}:${one.identity}`;
+        if (known.has(counter)) continue;
+        known.add(counter);
+        prepared.push(one);
+      }
+    }
+    this.limits = prepared;
+    this.scopeBits = prepared.reduce((bits, one) => bits | (1 << one.scope), 0);
+    this.hasConcurrency = prepared.some((one) => one.limit.kind === 'concurrency');
+  }
+}
+
+/**
+ * What was decided. The engines that answer at once fill the same object again on every call: read it before the
+ * next one.
+ */
+export class Decision {
+  admitted = true;
+  /** The limiter could not decide and its policy is to refuse; nothing was spent. */
+  unavailable = false;
+  /** Milliseconds until a request of this cost could be admitted; 0 when admitted. */
+  retryAfterMs = 0;
   /** Admitted beyond a quota whose overage is `warn` or `charge`. */
-  readonly overage: 'warn' | 'charge' | null;
-  readonly states: readonly LimitState[];
-  /** Gives back concurrency slots; null when none was taken. */
-  readonly release: (() => void) | null;
+  overage: 'warn' | 'charge' | null = null;
+  /** A limit in shadow would have refused. */
+  shadowed = false;
+  /** Gives back concurrency slots, once; null when none was taken. */
+  release: (() => void) | null = null;
+  /** For each limit of the set what is left, in requests (cost units). */
+  readonly remaining: number[] = [];
+  /** For each limit the milliseconds until it is whole again (window, quota: until the period ends). */
+  readonly resetMs: number[] = [];
+  /** For each limit 1 when it refuses (or, in shadow or with overage, would). */
+  readonly violated: number[] = [];
+
+  clear(count: number): void {
+    this.admitted = true;
+    this.unavailable = false;
+    this.retryAfterMs = 0;
+    this.overage = null;
+    this.shadowed = false;
+    this.release = null;
+    for (let i = this.remaining.length; i < count; i++) {
+      this.remaining.push(0);
+      this.resetMs.push(0);
+      this.violated.push(0);
+    }
+  }
 }
 
 /** Decides limits; all of a request together, all or nothing. */
 export interface Limiter {
-  take(limits: readonly BoundLimit[], cost: number, nowMs: number): Decision | Promise<Decision>;
+  /** `subjects` may be reused by the caller once this has returned. */
+  take(set: LimitSet, subjects: Subjects, cost: number, nowMs: number): Decision | Promise<Decision>;
+  /**
+   * Corrects what an admitted request has spent, when its cost is known only afterwards: `difference` is added,
+   * without refusing. Concurrency is not touched. Null when the new state is not known at once.
+   */
+  adjust(set: LimitSet, subjects: Subjects, difference: number, nowMs: number): Decision | null;
 }
