@@ -134,6 +134,24 @@ export const keySchema = Type.Object(
   closed,
 );
 
+/**
+ * A TLS certificate that gateways choose by server name. `box` is its private key (PEM) sealed under `dataKey` as a
+ * secret is, with the id of the certificate in the place of the key id.
+ */
+export const certificateSchema = Type.Object(
+  {
+    id,
+    names: Type.Array(Type.String({ minLength: 1 }), {
+      minItems: 1,
+      description: 'Lower case; exact or "*.example.com", which stands for one label.',
+    }),
+    chain: Type.String({ description: 'PEM, leaf first.' }),
+    dataKey: id,
+    box: Type.String(),
+  },
+  closed,
+);
+
 export const objectSchemas = {
   service: serviceSchema,
   route: routeSchema,
@@ -142,6 +160,7 @@ export const objectSchemas = {
   app: appSchema,
   data_key: dataKeySchema,
   key: keySchema,
+  certificate: certificateSchema,
 } satisfies Record<string, TSchema>;
 
 export type Target = Static<typeof targetSchema>;
@@ -152,6 +171,7 @@ export type App = Static<typeof appSchema>;
 export type DataKey = Static<typeof dataKeySchema>;
 export type Secret = Static<typeof secretSchema>;
 export type Key = Static<typeof keySchema>;
+export type Certificate = Static<typeof certificateSchema>;
 export type { Version } from './versions.ts';
 
 export interface ObjectsByKind {
@@ -162,6 +182,7 @@ export interface ObjectsByKind {
   app: App;
   data_key: DataKey;
   key: Key;
+  certificate: Certificate;
 }
 export type ObjectKind = keyof ObjectsByKind;
 export const objectKinds = Object.keys(objectSchemas) as ObjectKind[];
