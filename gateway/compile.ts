@@ -4,8 +4,10 @@ import type { Dependencies } from './dependencies.ts';
 import { authenticate } from './phases/authenticate.ts';
 import { authorize } from './phases/authorize.ts';
 import { boundBody } from './phases/bound-body.ts';
+import { decorateLimits } from './phases/decorate-limits.ts';
 import { decorateRequest } from './phases/decorate-request.ts';
 import { forward } from './phases/forward.ts';
+import { limit } from './phases/limit.ts';
 import type { Phase, ResponsePhase } from './pipeline.ts';
 import { Router } from './routing/router.ts';
 
@@ -41,10 +43,10 @@ type PhaseFactory = (context: RouteContext, dependencies: Dependencies) => Phase
 type ResponsePhaseFactory = (context: RouteContext, dependencies: Dependencies) => ResponsePhase | null;
 
 /** The way of a request through its route, in order. A factory that returns null costs nothing. */
-const requestPhases: readonly PhaseFactory[] = [boundBody, authenticate, authorize, forward];
+const requestPhases: readonly PhaseFactory[] = [boundBody, authenticate, authorize, limit, forward];
 
 /** What is added to a response, in order. */
-const responsePhases: readonly ResponsePhaseFactory[] = [decorateRequest];
+const responsePhases: readonly ResponsePhaseFactory[] = [decorateLimits, decorateRequest];
 
 /** Compiles the routing table of one registry revision. */
 export function compile(input: RoutingInput, dependencies: Dependencies): Router {

@@ -2,6 +2,8 @@ import type { AddressInfo } from 'node:net';
 import { createAdminServer } from './admin/server.ts';
 import type { RoutingInput } from './compile.ts';
 import type { GatewayConfig } from './config.ts';
+import { createLimiterMemory } from './limits/memory/memory.ts';
+import { mainMember, memberOf, reclaimMember } from './limits/memory/reclaim.ts';
 import { Supervisor } from './supervisor.ts';
 import { Exposition } from './telemetry/exposition.ts';
 import { createLog } from './telemetry/log.ts';
@@ -30,15 +32,18 @@ export async function startGateway(config: GatewayConfig): Promise<RunningGatewa
         onFailure: (error) => log.warn({ error: error.message }, 'usage could not be delivered'),
       })
     : null;
+  const limiterMemory = createLimiterMemory();
   const supervisor = new Supervisor({
     config,
-    share: () => ({}),
+    share: () => ({ limiterMemory }),
     attach: (channel) => {
       channel.on<{ batch: Uint8Array; events: number }>('usage', ({ batch, events }) =>
         emission?.accept(batch, events),
       );
     },
-    detach: () => undefined,
+    detach: (_channel, index) => {
+      reclaimMember(limiterMemory, memberOf(index), mainMember);
+    },
     log: (level, message, details) => log[level](details ?? {}, message),
   });
   await claimPort(config.listen.host, config.listen.port);

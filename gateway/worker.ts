@@ -7,6 +7,9 @@ import type { GatewayConfig } from './config.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Exchange } from './exchange.ts';
 import { Gateway } from './gateway.ts';
+import { LocalLimiter } from './limits/local/local-limiter.ts';
+import type { LimiterMemory } from './limits/memory/memory.ts';
+import { memberOf } from './limits/memory/reclaim.ts';
 import { parseAddresses } from './routing/addresses.ts';
 import type { WorkerData } from './supervisor.ts';
 import { AccessLog } from './telemetry/access-log.ts';
@@ -21,7 +24,7 @@ import { createNodeHttpServer } from './wire/node-http.ts';
 
 /** One worker thread: its own listeners, upstream connections and counters; shared are keys and limits. */
 
-const { config, port, index } = workerData as WorkerData;
+const { config, port, index, shared } = workerData as WorkerData;
 const channel = new Channel(parentPort as MessagePort);
 const log = createLog();
 const metrics = new Metrics();
@@ -44,6 +47,7 @@ metrics.collected(
 );
 
 const dependencies = {
+  limiter: new LocalLimiter(shared.limiterMemory as LimiterMemory, memberOf(index)),
   forwarder,
   metrics,
   now: Date.now,

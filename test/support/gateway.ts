@@ -6,6 +6,8 @@ import type { Dependencies } from '../../gateway/dependencies.ts';
 import type { Exchange } from '../../gateway/exchange.ts';
 import { Gateway } from '../../gateway/gateway.ts';
 import type { Limiter } from '../../gateway/limits/limiter.ts';
+import { LocalLimiter } from '../../gateway/limits/local/local-limiter.ts';
+import { createLimiterMemory } from '../../gateway/limits/memory/memory.ts';
 import { parseAddresses } from '../../gateway/routing/addresses.ts';
 import { Metrics } from '../../gateway/telemetry/metrics.ts';
 import { Forwarder } from '../../gateway/upstream/forwarder.ts';
@@ -41,10 +43,6 @@ export interface TestGateway {
   stop(): Promise<void>;
 }
 
-const unlimited: Limiter = {
-  take: () => ({ admitted: true, retryAfterMs: 0, overage: null, states: [], release: null }),
-} as unknown as Limiter;
-
 export async function startTestGateway(options: TestGatewayOptions): Promise<TestGateway> {
   const keys = options.keys ?? new MemoryKeys();
   const metrics = new Metrics();
@@ -55,7 +53,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
   const waiting: { count: number; resolve: () => void }[] = [];
   const dependencies: Dependencies = {
     keys,
-    limiter: options.limiter ?? unlimited,
+    limiter: options.limiter ?? new LocalLimiter(createLimiterMemory({ maxCounters: 1000 }), 1),
     forwarder,
     metrics,
     now: options.now ?? Date.now,

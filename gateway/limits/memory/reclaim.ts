@@ -2,6 +2,10 @@ import { CounterTable, kinds } from './counter-table.ts';
 import type { LimiterMemory } from './memory.ts';
 import { releaseDead } from './segment-lock.ts';
 
+/** The member numbers of a gateway: the main thread's own, and that of each worker by its index. */
+export const mainMember = 1;
+export const memberOf = (workerIndex: number): number => workerIndex + 2;
+
 /**
  * Frees what a worker left behind: locks it held when it died, and the concurrency slots of its requests. The main
  * thread calls it once the worker has exited, before its member number is used again. `self` is the caller's own
