@@ -183,8 +183,10 @@ export function parseRequestDirectives(headers: readonly string[]): RequestDirec
   let pragma: string | undefined;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i]!;
-    if (name === 'cache-control') control = control === undefined ? headers[i + 1]! : `${control}, ${headers[i + 1]!}`;
-    else if (name === 'pragma') pragma = pragma === undefined ? headers[i + 1]! : `${pragma}, ${headers[i + 1]!}`;
+    if (name === 'cache-control')
+      control = control === undefined ? headers[i + 1]! : `${control}, ${headers[i + 1]!}`;
+    else if (name === 'pragma')
+      pragma = pragma === undefined ? headers[i + 1]! : `${pragma}, ${headers[i + 1]!}`;
   }
   if (control === undefined) {
     if (pragma === undefined) return none;

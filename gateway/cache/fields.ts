@@ -4,7 +4,8 @@
 export function joinedField(headers: readonly string[], name: string): string | undefined {
   let joined: string | undefined;
   for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] === name) joined = joined === undefined ? headers[i + 1]! : `${joined}, ${headers[i + 1]!}`;
+    if (headers[i] === name)
+      joined = joined === undefined ? headers[i + 1]! : `${joined}, ${headers[i + 1]!}`;
   }
   return joined;
 }
