@@ -1,0 +1,150 @@
+import { parseAuthority } from './authority.ts';
+import type { RequestFault } from './faults.ts';
+import type { Cursor, Reading } from './fields.ts';
+import { hexValue, pathByte, queryByte, tokenLower } from './grammar.ts';
+
+export interface RequestLine {
+  method: string;
+  target: string;
+  authority: string | null;
+  httpVersion: '1.0' | '1.1';
+}
+
+const maxMethodBytes = 32;
+
+const LF = 0x0a;
+const CR = 0x0d;
+const SP = 0x20;
+const PERCENT = 0x25;
+const SLASH = 0x2f;
+const QUESTION = 0x3f;
+
+/**
+ * Reads method SP request-target SP HTTP-version CRLF (RFC 9112 section 3), behind at most one empty line
+ * (section 2.2), into `line`. A method longer than any known is 501, as the RFC asks.
+ */
+export function readRequestLine(cursor: Cursor, line: RequestLine, maxBytes: number): Reading | RequestFault {
+  const text = cursor.text;
+  const length = text.length;
+  let start = cursor.position;
+  if (start === 0 && text.charCodeAt(0) === CR) {
+    if (length === 1) return 'partial';
+    if (text.charCodeAt(1) !== LF) return 'bare_cr';
+    start = 2;
+  }
+  if (start === length) return 'partial';
+  const last = start + maxBytes;
+  let at = start;
+  while (at < length && tokenLower[text.charCodeAt(at)] !== 0) {
+    if (++at - start > maxMethodBytes) return 'method_too_long';
+  }
+  if (at === length) return 'partial';
+  let code = text.charCodeAt(at);
+  if (code !== SP || at === start) return lineFault(code, 'request_line');
+  const methodEnd = at;
+  const targetStart = at + 1;
+  at = scanTarget(text, targetStart, Math.min(length, last));
+  if (at === last) return 'target_too_long';
+  if (at === length) return 'partial';
+  code = text.charCodeAt(at);
+  if (code !== SP || at === targetStart)
+    return lineFault(code, at === targetStart ? 'request_line' : 'target_invalid');
+  const reading = readVersion(text, at + 1, line);
+  if (reading !== 'complete') return reading;
+  line.method = methodName(text, start, methodEnd);
+  line.target = text.slice(targetStart, at);
+  cursor.position = at + 11;
+  if (line.method === 'CONNECT' || line.method === 'TRACE') return 'method_unsupported';
+  return text.charCodeAt(targetStart) === SLASH ? checkTarget(line.target) : resolveTarget(line);
+}
+
+/** Up to the first character that no form of a target may hold. */
+function scanTarget(text: string, from: number, to: number): number {
+  let at = from;
+  while (at < to) {
+    const code = text.charCodeAt(at);
+    if (queryByte[code] === 0 && code !== PERCENT) break;
+    at++;
+  }
+  return at;
+}
+
+function readVersion(text: string, from: number, line: RequestLine): Reading | RequestFault {
+  const expected = 'HTTP/';
+  for (let i = 0; i < 10; i++) {
+    const at = from + i;
+    if (at >= text.length) return 'partial';
+    const code = text.charCodeAt(at);
+    let fits: boolean;
+    if (i < 5) fits = code === expected.charCodeAt(i);
+    else if (i === 6) fits = code === 0x2e;
+    else if (i === 8) fits = code === CR;
+    else if (i === 9) fits = code === LF;
+    else fits = code >= 0x30 && code <= 0x39;
+    if (!fits) return i === 9 ? 'bare_cr' : lineFault(code, 'version_invalid');
+  }
+  if (text.charCodeAt(from + 5) !== 0x31) return 'version_unsupported';
+  const minor = text.charCodeAt(from + 7) - 0x30;
+  if (minor > 1) return 'version_unsupported';
+  line.httpVersion = minor === 1 ? '1.1' : '1.0';
+  return 'complete';
+}
+
+function lineFault(code: number, otherwise: RequestFault): RequestFault {
+  if (code === LF) return 'bare_lf';
+  return otherwise;
+}
+
+/** Common methods as shared strings. */
+function methodName(text: string, start: number, end: number): string {
+  switch (end - start) {
+    case 3:
+      if (text.startsWith('GET', start)) return 'GET';
+      if (text.startsWith('PUT', start)) return 'PUT';
+      break;
+    case 4:
+      if (text.startsWith('POST', start)) return 'POST';
+      if (text.startsWith('HEAD', start)) return 'HEAD';
+      break;
+    case 5:
+      if (text.startsWith('PATCH', start)) return 'PATCH';
+      break;
+    case 6:
+      if (text.startsWith('DELETE', start)) return 'DELETE';
+      break;
+  }
+  return text.slice(start, end);
+}
+
+/** Origin form: absolute-path ["?" query]. */
+function checkTarget(target: string): Reading | RequestFault {
+  let allowed = pathByte;
+  for (let at = 1; at < target.length; at++) {
+    const code = target.charCodeAt(at);
+    if (allowed[code] === 1) continue;
+    if (code === PERCENT) {
+      if (!(hexValue[target.charCodeAt(at + 1)]! < 16 && hexValue[target.charCodeAt(at + 2)]! < 16))
+        return 'target_invalid';
+      at += 2;
+    } else if (code === QUESTION && allowed === pathByte) allowed = queryByte;
+    else return 'target_invalid';
+  }
+  return 'complete';
+}
+
+/** Asterisk form and absolute form (RFC 9112 sections 3.2.4 and 3.2.2), the latter turned into origin form. */
+function resolveTarget(line: RequestLine): Reading | RequestFault {
+  const target = line.target;
+  if (target === '*') return line.method === 'OPTIONS' ? 'complete' : 'target_invalid';
+  const scheme = target.slice(0, 8).toLowerCase();
+  const from = scheme === 'https://' ? 8 : scheme.startsWith('http://') ? 7 : 0;
+  if (from === 0) return 'target_invalid';
+  let end = from;
+  while (end < target.length && target.charCodeAt(end) !== SLASH && target.charCodeAt(end) !== QUESTION)
+    end++;
+  line.authority = parseAuthority(target.slice(from, end));
+  if (line.authority === null) return 'target_invalid';
+  const rest = target.slice(end);
+  line.target = rest.startsWith('/') ? rest : `/${rest}`;
+  return checkTarget(line.target);
+}
