@@ -11,6 +11,7 @@ export interface KafkaTransportOptions {
   readonly sasl?: ConnectionOptions['sasl'];
 }
 
+const neverAborted = new AbortController().signal;
 export const defaultUsageTopic = 'usage.api-gateway';
 
 /**
@@ -36,7 +37,7 @@ export function createKafkaTransport(options: KafkaTransportOptions): UsageTrans
   const discard = async (): Promise<void> => {
     const old = producer;
     producer = null;
-    await old?.close(true).catch(() => {});
+    if (old) await within(old.close(true), 1000, neverAborted).catch(() => {});
   };
   return {
     name: 'kafka',
@@ -44,7 +45,8 @@ export function createKafkaTransport(options: KafkaTransportOptions): UsageTrans
       signal.throwIfAborted();
       producer ??= open();
       try {
-        await producer.send({ messages: batches.map((value) => ({ topic, value })) });
+        const messages = batches.map((value) => ({ topic, value }));
+        await within(producer.send({ messages }), timeoutMs, signal);
       } catch (error) {
         // A producer whose numbering the broker has lost never recovers; a new one starts afresh, and what arrives
         // twice is counted once.
@@ -54,4 +56,25 @@ export function createKafkaTransport(options: KafkaTransportOptions): UsageTrans
     },
     close: discard,
   };
+}
+
+/** Gives up waiting after `timeoutMs` or when aborted: a send can wait for a lost broker without end. */
+function within<T>(work: Promise<T>, timeoutMs: number, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => settle(() => reject(new Error(`no answer in ${timeoutMs} ms`))),
+      timeoutMs,
+    );
+    const onAbort = (): void => settle(() => reject(signal.reason));
+    const settle = (act: () => void): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      act();
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(
+      (value) => settle(() => resolve(value)),
+      (error: unknown) => settle(() => reject(error)),
+    );
+  });
 }

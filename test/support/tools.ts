@@ -20,6 +20,8 @@ const tools: readonly Tool[] = [
   { command: 'postgres', packages: ['postgresql'] },
   { command: 'nginx', packages: ['nginx'] },
   { command: 'wrk', packages: ['wrk'] },
+  { command: 'java', packages: ['default-jre-headless'] },
+  { command: 'mvn', packages: ['maven'] },
   { command: 'curl', packages: ['curl'] },
   { command: 'openssl', packages: ['openssl'] },
   { command: 'named', packages: ['bind9'] },
