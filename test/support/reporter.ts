@@ -18,9 +18,9 @@ export default async function* report(source: AsyncIterable<TestEvent>): AsyncGe
       case 'test:pass':
       case 'test:fail': {
         const { file = '', name, details, line, skip } = event.data;
-        if (details.type === 'suite') break;
         const found = countsOf(file);
         if (event.data.nesting === 0) found.durationMs += details.duration_ms;
+        if (details.type === 'suite') break;
         if (skip !== undefined && skip !== false) found.skipped++;
         else if (event.type === 'test:pass') found.passed++;
         else {
