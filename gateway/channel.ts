@@ -4,11 +4,11 @@ type Message = { readonly type: string; readonly payload: unknown };
 
 /** Messages by type between the main thread and one worker. A type has one handler on each side. */
 export class Channel {
-  readonly #port: MessagePort | Worker;
+  readonly port: MessagePort | Worker;
   readonly #handlers = new Map<string, (payload: never) => void>();
 
   constructor(port: MessagePort | Worker) {
-    this.#port = port;
+    this.port = port;
     const receive = ({ type, payload }: Message): void => this.#handlers.get(type)?.(payload as never);
     (port as MessagePort).on('message', receive);
   }
@@ -18,6 +18,6 @@ export class Channel {
   }
 
   send(type: string, payload: unknown, transfer: readonly Transferable[] = []): void {
-    this.#port.postMessage({ type, payload } satisfies Message, transfer as Transferable[]);
+    this.port.postMessage({ type, payload } satisfies Message, transfer as Transferable[]);
   }
 }
