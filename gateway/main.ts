@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createAdminServer } from './admin/server.ts';
 import type { RoutingInput } from './compile.ts';
@@ -46,13 +47,10 @@ export async function startGateway(config: GatewayConfig): Promise<RunningGatewa
     },
     log: (level, message, details) => log[level](details ?? {}, message),
   });
-  await claimPort(config.listen.host, config.listen.port);
-  const { port } = await supervisor.start();
   const exposition = new Exposition(async () => [
     ...(await supervisor.metrics()),
     ...(emission ? usageMetrics(emission.stats) : []),
   ]);
-  let adminUrl: string | null = null;
   const admin = config.admin
     ? createAdminServer({
         ...config.admin,
@@ -64,13 +62,20 @@ export async function startGateway(config: GatewayConfig): Promise<RunningGatewa
         logFault: (error) => log.error({ error: String((error as Error)?.stack ?? error) }, 'admin fault'),
       })
     : null;
-  if (admin && config.admin) {
-    const { host, port: wanted } = config.admin;
-    await new Promise<void>((resolve, reject) => {
-      admin.once('error', reject);
-      admin.listen(wanted, host, resolve);
-    });
-    adminUrl = `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${(admin.address() as AddressInfo).port}`;
+  const close = async (): Promise<void> => {
+    await supervisor.stop();
+    await emission?.close(config.usage?.drainTimeoutMs ?? 0);
+    if (admin?.listening) await new Promise((resolve) => admin.close(resolve));
+  };
+  let port: number;
+  let adminUrl: string | null = null;
+  try {
+    if (admin && config.admin) adminUrl = await listen(admin, config.admin);
+    await claimPort(config.listen.host, config.listen.port);
+    ({ port } = await supervisor.start());
+  } catch (error) {
+    await close();
+    throw error;
   }
   const host =
     config.listen.host === '0.0.0.0' || config.listen.host === '::' ? '127.0.0.1' : config.listen.host;
@@ -78,10 +83,14 @@ export async function startGateway(config: GatewayConfig): Promise<RunningGatewa
     url: `http://${host}:${port}`,
     adminUrl,
     route: (input) => supervisor.broadcast('routing', input),
-    close: async () => {
-      await supervisor.stop();
-      await emission?.close(config.usage?.drainTimeoutMs ?? 0);
-      if (admin) await new Promise((resolve) => admin.close(resolve));
-    },
+    close,
   };
+}
+
+async function listen(server: Server, { host, port }: { host: string; port: number }): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  return `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${(server.address() as AddressInfo).port}`;
 }
