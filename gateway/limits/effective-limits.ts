@@ -4,6 +4,10 @@ import type { KeyLookup } from '../credentials/key-lookup.ts';
 import type { Exchange } from '../exchange.ts';
 import { LimitSet } from './limiter.ts';
 
+/** Routes without limits of their own share the sets of the plans. */
+const plainDefault = new LimitSet(defaultLimits, [], '');
+const plainByPlan = new WeakMap<Plan, LimitSet>();
+
 /** Which limits apply to the requests of one route. Sets are made when a plan is first met and kept while it lives. */
 export class EffectiveLimits {
   readonly #keys: KeyLookup;
@@ -12,7 +16,7 @@ export class EffectiveLimits {
   readonly #anonymous: LimitSet;
   readonly #default: LimitSet;
   readonly #applyPlan: boolean;
-  readonly #byPlan = new WeakMap<Plan, LimitSet>();
+  readonly #byPlan: WeakMap<Plan, LimitSet>;
   readonly #byKey = new WeakMap<Key, { plan: Plan | null; set: LimitSet }>();
 
   constructor(route: Route, keys: KeyLookup) {
@@ -21,7 +25,9 @@ export class EffectiveLimits {
     this.#routeId = route.id;
     this.#applyPlan = route.applyPlan !== false;
     this.#anonymous = new LimitSet([], this.#ofRoute, route.id);
-    this.#default = new LimitSet(this.#applyPlan ? defaultLimits : [], this.#ofRoute, route.id);
+    const plain = this.#ofRoute.length === 0;
+    this.#default = plain ? plainDefault : new LimitSet(defaultLimits, this.#ofRoute, route.id);
+    this.#byPlan = plain ? plainByPlan : new WeakMap();
   }
 
   /** The limits of the caller's plan, with the key's own quota over them, and of the route. */

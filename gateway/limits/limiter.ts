@@ -28,22 +28,58 @@ export interface PreparedLimit {
   readonly identityHash: number;
   readonly shadow: boolean;
   readonly overage: Overage;
+  /** The counter's key in Redis after its subject. */
+  readonly ledgerSuffix: string;
+  /** What the scripts are told of the limit: kind, three parameters, shadow. */
+  readonly ledgerArguments: readonly string[];
 }
 
+const scopeLetters = ['k', 'a', 'c', 'r', 'i', 's', 'x'] as const;
 const kindLetters = { token_bucket: 'b', sliding_window: 'w', quota: 'q', concurrency: 'c' } as const;
 
 function prepare(limit: Limit, owner: string): PreparedLimit {
   const letter = kindLetters[limit.kind];
   const period = limit.kind === 'quota' ? (limit.period === 'day' ? 'd' : 'm') : '';
   const identity = `${letter}${period}/${owner === '' ? '' : `${owner}/`}${limit.name}`;
+  const scope = owner === '' && limit.scope === 'route' ? callerOnRoute : scopeIndex[limit.scope ?? 'key'];
   return {
     limit,
-    scope: owner === '' && limit.scope === 'route' ? callerOnRoute : scopeIndex[limit.scope ?? 'key'],
+    scope,
     identity,
     identityHash: hashText(identity, 0x2545f491),
     shadow: limit.shadow === true,
     overage: limit.kind === 'quota' ? (limit.overage ?? 'block') : 'block',
+    ledgerSuffix: `}:${scopeLetters[scope]}:${identity}`,
+    ledgerArguments: ledgerArguments(limit),
   };
+}
+
+const overageNumbers = { block: 0, warn: 1, charge: 2 } as const;
+
+function ledgerArguments(limit: Limit): string[] {
+  const shadow = limit.shadow === true ? '1' : '0';
+  switch (limit.kind) {
+    case 'token_bucket':
+      return ['b', String(limit.capacity), String(limit.refill), String(limit.intervalMs), shadow];
+    case 'sliding_window':
+      return ['w', String(limit.limit), String(limit.windowMs), '0', shadow];
+    case 'quota': {
+      const overage = overageNumbers[limit.overage ?? 'block'];
+      return ['q', String(limit.limit), limit.period === 'day' ? 'd' : 'm', String(overage), shadow];
+    }
+    case 'concurrency':
+      return ['c', String(limit.limit), '0', '0', shadow];
+  }
+}
+
+/** A limit's share when `parts` gateways each enforce it on their own. */
+function shareOf(limit: Limit, parts: number): Limit {
+  if (limit.kind === 'token_bucket') {
+    // The refill is divided exactly by taking longer for it.
+    const capacity = Math.max(1, Math.floor(limit.capacity / parts));
+    return { ...limit, capacity, intervalMs: limit.intervalMs * parts };
+  }
+  return { ...limit, limit: Math.max(1, Math.floor(limit.limit / parts)) };
 }
 
 /** Limits that are decided together, all or nothing. Made once for a plan on a route, not per request. */
@@ -52,9 +88,13 @@ export class LimitSet {
   /** Which scopes occur: bits by `scopeIndex` and `callerOnRoute`. */
   readonly scopeBits: number;
   readonly hasConcurrency: boolean;
+  readonly #source: readonly [readonly Limit[], readonly Limit[], string];
+  #share: LimitSet | null = null;
+  #shareParts = 1;
 
   /** `ofRoute` are the limits that the route `routeId` adds; their counters belong to that route. */
   constructor(ofPlan: readonly Limit[], ofRoute: readonly Limit[], routeId: string) {
+    this.#source = [ofPlan, ofRoute, routeId];
     const known = new Set<string>();
     const prepared: PreparedLimit[] = [];
     for (const [limits, owner] of [
@@ -72,6 +112,18 @@ export class LimitSet {
     this.limits = prepared;
     this.scopeBits = prepared.reduce((bits, one) => bits | (1 << one.scope), 0);
     this.hasConcurrency = prepared.some((one) => one.limit.kind === 'concurrency');
+  }
+
+  /** The share of each of `parts` gateways that cannot reach the common ledger. Limits keep their places. */
+  share(parts: number): LimitSet {
+    if (parts <= 1) return this;
+    if (this.#share === null || this.#shareParts !== parts) {
+      const [ofPlan, ofRoute, routeId] = this.#source;
+      const part = (limit: Limit): Limit => shareOf(limit, parts);
+      this.#share = new LimitSet(ofPlan.map(part), ofRoute.map(part), routeId);
+      this.#shareParts = parts;
+    }
+    return this.#share;
   }
 }
 
@@ -111,6 +163,33 @@ export class Decision {
       this.violated.push(0);
     }
   }
+}
+
+/** A quota has reached a share of its limit; told once in its period, the highest when it passes several at once. */
+export interface ThresholdEvent {
+  /** The value of the scope, for example the key id. */
+  readonly subject: string;
+  readonly scope: LimitScope;
+  readonly policy: string;
+  readonly period: 'day' | 'month';
+  readonly limit: number;
+  readonly percent: 80 | 90 | 100;
+  /** Milliseconds since the epoch. */
+  readonly reachedAt: number;
+}
+
+export type ThresholdSink = (event: ThresholdEvent) => void;
+
+/** The event of a mark that an engine has set. A jump past several thresholds tells the highest. */
+export function thresholdEvent(
+  { limit }: PreparedLimit,
+  subject: string,
+  percent: number,
+  reachedAt: number,
+): ThresholdEvent | null {
+  if (limit.kind !== 'quota' || (percent !== 80 && percent !== 90 && percent !== 100)) return null;
+  const { name: policy, period } = limit;
+  return { subject, scope: limit.scope ?? 'key', policy, period, limit: limit.limit, percent, reachedAt };
 }
 
 /** Decides limits; all of a request together, all or nothing. */

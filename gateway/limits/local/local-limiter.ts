@@ -1,9 +1,17 @@
 import { hashLow, hashPair, mix } from '../hash.ts';
-import { Decision, type Limiter, type LimitSet, type PreparedLimit, type Subjects } from '../limiter.ts';
+import {
+  Decision,
+  type Limiter,
+  type LimitSet,
+  type PreparedLimit,
+  type Subjects,
+  type ThresholdSink,
+  thresholdEvent,
+} from '../limiter.ts';
 import { CounterTable, kinds, never } from '../memory/counter-table.ts';
 import type { LimiterMemory } from '../memory/memory.ts';
 import { UtcPeriod } from '../utc-period.ts';
-import { addToStep, advance, forgottenUs, windowRetryUs } from './sliding-window.ts';
+import { addToStep, advance, forgottenUs, stepUs, windowRetryUs } from './sliding-window.ts';
 import { bucketRemaining, bucketRetryUs, debtAt, microTokens, refillUs } from './token-bucket.ts';
 
 const concurrencyRetryMs = 1000;
@@ -34,9 +42,13 @@ export class LocalLimiter implements Limiter {
   readonly #month = new UtcPeriod('month');
   readonly #seedHigh: number;
   readonly #seedLow: number;
+  readonly #onThreshold: ThresholdSink | null;
+  /** Marks set by the decision under way: index of the limit, per cent. Told once the locks are given back. */
+  readonly #marks: number[] = [];
 
   /** `member` names this worker: 1 to 65,535, no two living workers alike; `reclaimMember` frees it. */
-  constructor(memory: LimiterMemory, member: number) {
+  constructor(memory: LimiterMemory, member: number, onThreshold: ThresholdSink | null = null) {
+    this.#onThreshold = onThreshold;
     this.table = new CounterTable(memory, member);
     this.#seedHigh = memory.seedHigh;
     this.#seedLow = memory.seedLow;
@@ -59,11 +71,13 @@ export class LocalLimiter implements Limiter {
       for (let i = 0; i < limits.length; i++) {
         const spend = admitted && this.#places[i]!.fits;
         if (spend) this.#spend(limits[i]!, this.#places[i]!, cost, nowUs);
+        if (limits[i]!.limit.kind === 'quota') this.#mark(limits[i]!, i);
         this.#describe(limits[i]!, i, spend ? cost : 0, nowUs);
       }
     } finally {
       this.#leave();
     }
+    if (this.#marks.length > 0) this.#tellMarks(set, subjects, nowMs);
     if (decision.admitted) {
       decision.retryAfterMs = 0;
       if (set.hasConcurrency) decision.release = this.#releaser(set);
@@ -84,13 +98,43 @@ export class LocalLimiter implements Limiter {
         const place = this.#places[i]!;
         this.#check(limits[i]!, i, 0, nowUs);
         if (limits[i]!.limit.kind !== 'concurrency') this.#spend(limits[i]!, place, difference, nowUs);
+        if (limits[i]!.limit.kind === 'quota') this.#mark(limits[i]!, i);
         this.#describe(limits[i]!, i, difference, nowUs);
       }
     } finally {
       this.#leave();
     }
+    if (this.#marks.length > 0) this.#tellMarks(set, subjects, nowMs);
     this.#decision.admitted = true;
     return this.#decision;
+  }
+
+  /** Counts in new counters what is known to have been spent elsewhere: for each limit an amount, 0 for none. */
+  seed(set: LimitSet, subjects: Subjects, spent: readonly number[], nowMs: number): void {
+    const nowUs = Math.floor(nowMs * 1000);
+    this.#decision.clear(set.limits.length);
+    const room = this.#enter(set, subjects, nowUs);
+    try {
+      for (let i = 0; room && i < set.limits.length; i++) {
+        const prepared = set.limits[i]!;
+        this.#check(prepared, i, 0, nowUs);
+        const place = this.#places[i]!;
+        const isNew = place.slot < 0 && prepared.limit.kind !== 'concurrency';
+        if (isNew && spent[i]! > 0) this.#spend(prepared, place, spent[i]!, nowUs);
+      }
+    } finally {
+      this.#leave();
+    }
+    this.#marks.length = 0;
+  }
+
+  #tellMarks(set: LimitSet, subjects: Subjects, nowMs: number): void {
+    const marks = this.#marks.splice(0);
+    for (let at = 0; at < marks.length; at += 2) {
+      const prepared = set.limits[marks[at]!]!;
+      const event = thresholdEvent(prepared, subjects[prepared.scope]!, marks[at + 1]!, nowMs);
+      if (event !== null) this.#onThreshold?.(event);
+    }
   }
 
   /** Finds the places of all limits and locks their segments, in ascending order. False when there is no room. */
@@ -157,6 +201,7 @@ export class LocalLimiter implements Limiter {
       if (!place.fits) retryUs = period.endUs - nowUs;
     } else if (limit.kind === 'sliding_window') {
       place.value = 0;
+      place.step = Math.floor(nowUs / stepUs(limit));
       if (slot >= 0) {
         place.step = advance(table, place.segment, place.low, place.high, slot, limit, nowUs);
         place.value = table.doubles[a]!;
@@ -183,7 +228,6 @@ export class LocalLimiter implements Limiter {
   #windowRetryUs(prepared: PreparedLimit, place: Place, cost: number, nowUs: number): number {
     const { limit } = prepared;
     if (limit.kind !== 'sliding_window') return 0;
-    if (place.slot < 0) return 0;
     const { segment, low, high, step, value } = place;
     return windowRetryUs(this.table, segment, low, high, limit, step, value, cost, nowUs);
   }
@@ -217,12 +261,25 @@ export class LocalLimiter implements Limiter {
     } else if (limit.kind === 'quota') {
       const period = this.#period(limit.period, nowUs);
       place.value = Math.max(0, place.value + cost);
+      // The mark of an earlier period is not this one's.
+      if (table.doubles[a + 1] !== period.index) table.words[slot + 2] = kinds.quota;
       table.doubles[a] = place.value;
       table.doubles[a + 1] = period.index;
       table.setIdle(slot, Math.ceil(period.endUs / 1e6));
     } else {
       this.#hold(place, 1);
     }
+  }
+
+  /** Notes a threshold that the quota has reached for the first time in its period; its detail holds the last one. */
+  #mark({ limit }: PreparedLimit, i: number): void {
+    const place = this.#places[i]!;
+    if (limit.kind !== 'quota' || place.slot < 0 || place.value * 5 < limit.limit * 4) return;
+    const percent = Math.floor((place.value * 100) / limit.limit);
+    const reached = percent >= 100 ? 100 : percent >= 90 ? 90 : 80;
+    if (percent < 80 || reached <= this.table.words[place.slot + 2]! >>> 4) return;
+    this.table.words[place.slot + 2] = kinds.quota | (reached << 4);
+    this.#marks.push(i, reached);
   }
 
   /** Adds to a concurrency counter and to this worker's share of it, which is what a dead worker is relieved of. */
