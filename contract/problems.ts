@@ -24,6 +24,17 @@ export const problems = {
     title: 'Credentials missing or invalid',
     detail: 'Send a valid credential as the WWW-Authenticate field says.',
   },
+  signature_expired: {
+    status: 401,
+    title: 'Signature expired',
+    detail:
+      "The signature was made more than 300 seconds before or after this gateway's time, see Date, or is past its own expiry.",
+  },
+  signature_replayed: {
+    status: 401,
+    title: 'Signature replayed',
+    detail: 'The nonce of the signature has been used before; sign every request anew.',
+  },
   forbidden: { status: 403, title: 'Forbidden', detail: 'The credential does not permit this.' },
   environment_not_allowed: {
     status: 403,

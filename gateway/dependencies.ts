@@ -1,4 +1,5 @@
 import type { KeyLookup } from './credentials/key-lookup.ts';
+import type { NonceStore } from './credentials/nonces.ts';
 import type { Limiter } from './limits/limiter.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import type { Forwarder } from './upstream/forwarder.ts';
@@ -6,6 +7,7 @@ import type { Forwarder } from './upstream/forwarder.ts';
 /** What phase factories may use: the long-lived parts of one worker. */
 export interface Dependencies {
   readonly keys: KeyLookup;
+  readonly nonces: NonceStore;
   readonly limiter: Limiter;
   readonly forwarder: Forwarder;
   /** Milliseconds since the epoch. */

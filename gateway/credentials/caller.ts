@@ -20,10 +20,15 @@ export function unusable(known: KnownKey, nowMs: number): AuthOutcome | null {
   return key.expiresAt !== undefined && key.expiresAt <= nowMs ? 'expired' : null;
 }
 
+/** Whether another credential of the request has named another key. */
+export function isOtherCaller(exchange: Exchange, known: KnownKey): boolean {
+  return exchange.key !== null && exchange.key.id !== known.key.id;
+}
+
 /** Makes a verified key the caller; refuses when another credential of the request has named another key. */
 export function setCallerKey(exchange: Exchange, known: KnownKey, challenge: Challenge): PhaseResult {
   const { key } = known;
-  if (exchange.key !== null && exchange.key.id !== key.id) return challenge.conflict;
+  if (isOtherCaller(exchange, known)) return challenge.conflict;
   const token: Consumer | null = exchange.consumer;
   exchange.key = key;
   exchange.knownKey = known;

@@ -8,6 +8,9 @@ export interface Challenge {
   /** A value that cannot be what its field asks for; says which form is meant. */
   readonly malformedKey: Refusal;
   readonly malformedSignature: Refusal;
+  readonly signatureExpired: Refusal;
+  readonly digestMismatch: Refusal;
+  readonly replayed: Refusal;
   readonly duplicate: Refusal;
   readonly oversize: Refusal;
   readonly conflict: Refusal;
@@ -36,8 +39,15 @@ export function makeChallenge(
     malformedSignature: new Refusal(
       'credentials_invalid',
       headers,
-      'Signature and Signature-Input are not as RFC 9421 and the documentation of this gateway ask.',
+      'Signature and Signature-Input are to hold one signature with created, nonce and keyid that covers "@method", "@authority", "@path", "@query" and, with a body, "content-digest" (RFC 9421).',
     ),
+    signatureExpired: new Refusal('signature_expired', headers),
+    digestMismatch: new Refusal(
+      'credentials_invalid',
+      headers,
+      'Content-Digest is not that of the body, or of no supported algorithm (sha-256, sha-512).',
+    ),
+    replayed: new Refusal('signature_replayed', headers),
     duplicate: new Refusal('credentials_malformed', headers, 'A credential field was sent more than once.'),
     oversize: new Refusal('credentials_malformed', headers, 'A credential field is too long.'),
     conflict: new Refusal('credentials_malformed', headers, 'The credentials name different callers.'),

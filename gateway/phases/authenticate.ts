@@ -5,9 +5,11 @@ import type { Verifier } from '../credentials/caller.ts';
 import { makeChallenge } from '../credentials/challenge.ts';
 import { verifyHmac } from '../credentials/hmac.ts';
 import { countAuthAttempts } from '../credentials/outcome.ts';
+import { verifySignature } from '../credentials/signature.ts';
 import type { Dependencies } from '../dependencies.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Phase, PhaseResult } from '../pipeline.ts';
+import type { Refusal } from '../refusal.ts';
 
 const defaultAccept: readonly Credential[] = ['hmac', 'bearer', 'signature'];
 const maxApiKeyLength = 1024;
@@ -27,6 +29,7 @@ export function authenticate({ route }: RouteContext, dependencies: Dependencies
   const attempts = countAuthAttempts(dependencies.metrics);
   const hmac = accept.has('hmac') ? verifyHmac(dependencies, challenge, maxBodyBytes) : null;
   const bearer = accept.has('bearer') ? verifyBearer(dependencies, challenge) : null;
+  const signature = accept.has('signature') ? verifySignature(dependencies, challenge, maxBodyBytes) : null;
   const readsApiKey = hmac !== null || bearer !== null;
   const optional = rules.optional === true;
 
@@ -34,60 +37,75 @@ export function authenticate({ route }: RouteContext, dependencies: Dependencies
     const { headers } = exchange;
     let apiKey: string | null = null;
     let authorization: string | null = null;
+    let signed = false;
     for (let i = 0; i < headers.length; i += 2) {
-      const name = headers[i]!;
-      if (name === 'x-api-key' && readsApiKey) {
-        if (apiKey !== null) {
-          attempts.malformed.value++;
-          return challenge.duplicate;
-        }
-        apiKey = headers[i + 1]!;
-      } else if (name === 'authorization') {
-        if (authorization !== null) {
-          attempts.malformed.value++;
-          return challenge.duplicate;
-        }
-        authorization = headers[i + 1]!;
+      switch (headers[i]) {
+        case 'x-api-key':
+          if (!readsApiKey) break;
+          if (apiKey !== null) return malformed(challenge.duplicate);
+          apiKey = headers[i + 1]!;
+          break;
+        case 'authorization':
+          if (authorization !== null) return malformed(challenge.duplicate);
+          authorization = headers[i + 1]!;
+          break;
+        case 'signature-input':
+          signed = signature !== null;
       }
     }
-    let verifyApiKey: Verifier | null = null;
+    let verify: Verifier | null = null;
+    let credential = '';
+    let verifyNext: Verifier | null = null;
+    let nextCredential = '';
     if (apiKey !== null) {
-      if (apiKey.length > maxApiKeyLength) {
-        attempts.malformed.value++;
-        return challenge.oversize;
-      }
-      verifyApiKey = apiKey.includes(':') ? hmac : bearer;
+      if (apiKey.length > maxApiKeyLength) return malformed(challenge.oversize);
+      verify = apiKey.includes(':') ? hmac : bearer;
+      credential = apiKey;
     }
-    let token: string | null = null;
-    let verifyToken: Verifier | null = null;
-    if (authorization !== null && isBearer(authorization)) {
-      token = authorization.slice(7).trim();
-      // Beside a key, a token of another kind is the upstream's own.
-      if (bearer !== null && (apiKey === null || token.startsWith('sk_'))) {
-        verifyToken = bearer;
+    if (authorization !== null && bearer !== null && isBearer(authorization)) {
+      const token = authorization.slice(7).trim();
+      // Beside another credential, a token that is no secret of ours is the upstream's own.
+      if (token.startsWith('sk_') || (apiKey === null && !signed)) {
         exchange.hideAuthorization = true;
+        if (verify === null) {
+          verify = bearer;
+          credential = token;
+        } else {
+          verifyNext = bearer;
+          nextCredential = token;
+        }
       }
     }
-    if (verifyApiKey !== null) {
-      const result = verifyApiKey(exchange, apiKey!);
-      return verifyToken === null ? result : both(result, verifyToken, exchange, token!);
+    if (verify === null && !signed) {
+      if (apiKey === null && authorization === null) {
+        if (optional) return undefined;
+        attempts.missing.value++;
+      } else attempts.not_accepted.value++;
+      return challenge.invalid;
     }
-    if (verifyToken !== null) return verifyToken(exchange, token!);
-    if (apiKey === null && token === null) {
-      if (optional) return undefined;
-      attempts.missing.value++;
-    } else attempts.not_accepted.value++;
-    return challenge.invalid;
+    if (verify === null) return signature!(exchange, '');
+    const result = verify(exchange, credential);
+    if (verifyNext === null && !signed) return result;
+    return continueWith(exchange, result, verifyNext, nextCredential, signed ? signature : null);
   };
+
+  function malformed(refused: Refusal): Refusal {
+    attempts.malformed.value++;
+    return refused;
+  }
 }
 
-async function both(
-  first: PhaseResult | Promise<PhaseResult>,
-  verify: Verifier,
+async function continueWith(
   exchange: Exchange,
+  first: PhaseResult | Promise<PhaseResult>,
+  second: Verifier | null,
   credential: string,
+  third: Verifier | null,
 ): Promise<PhaseResult> {
-  return (await first) ?? verify(exchange, credential);
+  let result = await first;
+  if (result === undefined && second !== null) result = await second(exchange, credential);
+  if (result === undefined && third !== null) result = await third(exchange, '');
+  return result;
 }
 
 function isBearer(authorization: string): boolean {

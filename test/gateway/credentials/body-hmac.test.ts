@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { equalsHex, hmacSha256Hex, isHex } from '../../../gateway/credentials/body-hmac.ts';
@@ -35,4 +36,25 @@ test('compares hex from an offset, in either case, and nothing but hex', () => {
   for (const bad of ['id:', 'id:0g', 'id:0 ', 'id:\u00100', 'id:0@', 'id:0`', 'id:0/', 'id:0:']) {
     assert.ok(!isHex(bad, 3), JSON.stringify(bad));
   }
+});
+
+test('every Wycheproof vector of HMAC-SHA256 verifies or is refused as it should be', () => {
+  interface Vectors {
+    numberOfTests: number;
+    testGroups: {
+      tagSize: number;
+      tests: { tcId: number; key: string; msg: string; tag: string; result: 'valid' | 'invalid' }[];
+    }[];
+  }
+  const path = new URL('../../vectors/wycheproof/hmac_sha256_test.json', import.meta.url);
+  const { numberOfTests, testGroups } = JSON.parse(readFileSync(path, 'utf8')) as Vectors;
+  let done = 0;
+  for (const { tagSize, tests } of testGroups) {
+    for (const { tcId, key, msg, tag, result } of tests) {
+      const digest = hmacSha256Hex(Buffer.from(key, 'hex'), Buffer.from(msg, 'hex'));
+      assert.equal(equalsHex(digest.slice(0, tagSize / 4), tag, 0), result === 'valid', `case ${tcId}`);
+      done++;
+    }
+  }
+  assert.equal(done, numberOfTests);
 });
