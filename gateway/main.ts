@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { createAdminServer } from './admin/server.ts';
 import type { RoutingInput } from './compile.ts';
 import type { GatewayConfig } from './config.ts';
+import { allocateNonces } from './credentials/nonces.ts';
 import { createLimiterMemory } from './limits/memory/memory.ts';
 import { mainMember, memberOf, reclaimMember } from './limits/memory/reclaim.ts';
 import { Supervisor } from './supervisor.ts';
@@ -34,9 +35,10 @@ export async function startGateway(config: GatewayConfig): Promise<RunningGatewa
       })
     : null;
   const limiterMemory = createLimiterMemory();
+  const nonces = allocateNonces();
   const supervisor = new Supervisor({
     config,
-    share: () => ({ limiterMemory }),
+    share: () => ({ limiterMemory, nonces }),
     attach: (channel) => {
       channel.on<{ batch: Uint8Array; events: number }>('usage', ({ batch, events }) =>
         emission?.accept(batch, events),

@@ -4,6 +4,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { Channel } from './channel.ts';
 import type { RoutingInput } from './compile.ts';
 import type { GatewayConfig } from './config.ts';
+import { SharedNonces } from './credentials/nonces.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Exchange } from './exchange.ts';
 import { Gateway } from './gateway.ts';
@@ -48,6 +49,7 @@ metrics.collected(
 
 const dependencies = {
   limiter: new LocalLimiter(shared.limiterMemory as LimiterMemory, memberOf(index)),
+  nonces: new SharedNonces(shared.nonces as SharedArrayBuffer),
   forwarder,
   metrics,
   now: Date.now,

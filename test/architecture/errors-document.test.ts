@@ -8,7 +8,7 @@ import { root } from './source-files.ts';
 test('docs/errors.md lists exactly the problems that Tollgate sends', () => {
   const rows = readFileSync(join(root, 'docs/errors.md'), 'utf8')
     .split('\n')
-    .filter((line) => /^\| \d{3} \|/.test(line))
+    .filter((line) => /^\| \d{3} +\|/.test(line))
     .map((line) =>
       line
         .split('|')

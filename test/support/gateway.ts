@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { Route, Service } from '#contract/registry.ts';
 import type { Version } from '#contract/versions.ts';
+import { allocateNonces, SharedNonces } from '../../gateway/credentials/nonces.ts';
 import type { Dependencies } from '../../gateway/dependencies.ts';
 import type { Exchange } from '../../gateway/exchange.ts';
 import { Gateway } from '../../gateway/gateway.ts';
@@ -54,6 +55,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
   const dependencies: Dependencies = {
     keys,
     limiter: options.limiter ?? new LocalLimiter(createLimiterMemory({ maxCounters: 1000 }), 1),
+    nonces: new SharedNonces(allocateNonces(1024)),
     forwarder,
     metrics,
     now: options.now ?? Date.now,
