@@ -49,6 +49,10 @@ export class PageAllocator {
     for (let page = first; page < first + count; page++) this.#quarantined.push(page);
   }
 
+  get hasQuarantined(): boolean {
+    return this.#quarantined.length > 0;
+  }
+
   /** The pages quarantined so far; they are the caller's to `release` when no reader can see them any more. */
   takeQuarantined(): number[] {
     const pages = this.#quarantined;

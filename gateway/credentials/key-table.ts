@@ -40,6 +40,7 @@ export class KeyTable extends KeyTableReader {
   #head = 0;
   #headEnd = 0;
   #liveTotal = 0;
+  #recordPages = 0;
   #mark = 0;
   readonly #counts: KeyCounts = { test: 0, live: 0, revoked: 0 };
 
@@ -62,9 +63,14 @@ export class KeyTable extends KeyTableReader {
     return this.#counts;
   }
 
-  /** Bytes that live records take, and bytes of all pages in use. */
-  get usage(): { readonly liveBytes: number; readonly pageBytes: number } {
-    return { liveBytes: this.#liveTotal, pageBytes: this.#pages.end * pageBytes };
+  /** Bytes of live records, of dead ones (and of page ends), and of all pages in use. */
+  get usage(): { readonly liveBytes: number; readonly deadBytes: number; readonly pageBytes: number } {
+    const filled = this.#recordPages * pageBytes - (this.#headEnd - this.#head);
+    return {
+      liveBytes: this.#liveTotal,
+      deadBytes: filled - this.#liveTotal,
+      pageBytes: this.#pages.end * pageBytes,
+    };
   }
 
   reserve(records: number): void {
@@ -75,53 +81,32 @@ export class KeyTable extends KeyTableReader {
     Atomics.add(this.words, headerWords.version, 1);
   }
 
-  /**
-   * Sets a record; false when it is there already with the same payload. Throws RangeError for an id or payload
-   * that cannot be held (`fits` says so before).
-   */
+  /** Sets a record; false when it is there already with the same payload. */
   set(kind: number, id: string, payload: Uint8Array, flags = 0): boolean {
-    if (!fits(id, payload.length)) throw new RangeError(`record ${JSON.stringify(id)} does not fit`);
-    const tag = hashId(this.seed, kind, id);
-    const old = this.findTagged(tag, kind, id);
-    if (old !== 0 && this.#keepsSame(old, payload, flags)) return false;
-    const length = recordHeaderBytes + id.length + payload.length;
-    const size = roundUp(length);
-    const offset = this.#append(size);
-    const { bytes } = this;
-    bytes[offset] = kind;
-    bytes[offset + 1] = (flags & recordFlags.transient) | this.#mark;
-    bytes[offset + 2] = (size / unitBytes) & 0xff;
-    bytes[offset + 3] = (size / unitBytes) >>> 8;
-    bytes[offset + 4] = id.length;
-    bytes[offset + 5] = size - length;
-    bytes.write(id, offset + recordHeaderBytes, 'latin1');
-    bytes.set(payload, offset + recordHeaderBytes + id.length);
-    bytes.fill(0, offset + length, offset + size);
-    this.#publish(tag, old, offset);
-    return true;
+    return this.setRecord(packRecord(kind, id, payload), flags);
   }
 
-  /** Sets a record from the bytes of one as `records` gave them. They must be whole (`checkRecord`). */
-  setRecord(record: Buffer): boolean {
+  /** Sets a record from the bytes of one: of `packRecord`, or of `records` here or in another process. */
+  setRecord(record: Buffer, flags = 0): boolean {
     const kind = record[0]!;
     const idEnd = recordHeaderBytes + record[4]!;
     const tag = hashIdBytes(this.seed, kind, record, recordHeaderBytes, idEnd);
     const old = this.findTagged(tag, kind, record.toString('latin1', recordHeaderBytes, idEnd));
-    if (old !== 0 && this.#keepsSame(old, record.subarray(idEnd, record.length - record[5]!), 0))
+    if (old !== 0 && this.#keepsSame(old, record.subarray(idEnd, record.length - record[5]!), flags)) {
       return false;
+    }
     const offset = this.#append(record.length);
     this.bytes.set(record, offset);
-    this.bytes[offset + 1] = this.#mark;
+    this.bytes[offset + 1] = flags | this.#mark;
     this.#publish(tag, old, offset);
     return true;
   }
 
   /** False when there was none. */
   remove(kind: number, id: string): boolean {
-    const tag = hashId(this.seed, kind, id);
-    const reference = id.length > maxIdLength ? 0 : this.findTagged(tag, kind, id);
+    const reference = this.find(kind, id);
     if (reference === 0) return false;
-    this.#removeAt(tag, reference);
+    this.#removeAt(hashId(this.seed, kind, id), reference);
     return true;
   }
 
@@ -186,10 +171,15 @@ export class KeyTable extends KeyTableReader {
       if (live === undefined || live > pageBytes / 2 || page === current) continue;
       for (const offset of this.#pageRecords(page)) this.#move(offset);
       this.#liveBytes[page] = undefined;
+      this.#recordPages--;
       this.#pages.quarantine(page, 1);
       moved++;
     }
     return moved > 0;
+  }
+
+  get hasGarbage(): boolean {
+    return this.#pages.hasQuarantined;
   }
 
   /** Pages that no index names any more. Give them to `release` once every reader has been between look-ups. */
@@ -209,6 +199,7 @@ export class KeyTable extends KeyTableReader {
       this.#head = page * pageBytes;
       this.#headEnd = this.#head + pageBytes;
       this.#liveBytes[page] = 0;
+      this.#recordPages++;
     }
     const offset = this.#head;
     this.#head += size;
@@ -310,9 +301,23 @@ export class KeyTable extends KeyTableReader {
   }
 }
 
-/** Whether an object of this id and payload can be held. */
-export function fits(id: string, payloadBytes: number): boolean {
-  return id.length > 0 && id.length <= maxIdLength && payloadBytes <= maxRecordBytes - 256;
+const idPattern = /^[\x20-\x7e]+$/;
+
+/** Makes a record. Throws RangeError for an id or a payload that the table cannot hold. */
+export function packRecord(kind: number, id: string, payload: Uint8Array): Buffer {
+  const length = recordHeaderBytes + id.length + payload.length;
+  const size = roundUp(length);
+  if (id.length > maxIdLength || !idPattern.test(id)) throw new RangeError('the id cannot be held');
+  if (size > maxRecordBytes)
+    throw new RangeError(`takes ${size} bytes; at most ${maxRecordBytes} can be held`);
+  const record = Buffer.alloc(size);
+  record[0] = kind;
+  record.writeUInt16LE(size / unitBytes, 2);
+  record[4] = id.length;
+  record[5] = size - length;
+  record.write(id, recordHeaderBytes, 'latin1');
+  record.set(payload, recordHeaderBytes + id.length);
+  return record;
 }
 
 /** The length of the record that begins here, or 0 when it is not whole. */
@@ -320,7 +325,7 @@ export function checkRecord(bytes: Uint8Array, at: number, end: number): number 
   if (end - at < recordHeaderBytes) return 0;
   const size = (bytes[at + 2]! | (bytes[at + 3]! << 8)) * unitBytes;
   const content = recordHeaderBytes + bytes[at + 4]! + bytes[at + 5]!;
-  return size >= content && size <= end - at && bytes[at]! !== 0 ? size : 0;
+  return size >= content && size <= end - at && bytes[at] !== 0 ? size : 0;
 }
 
 function roundUp(length: number): number {

@@ -102,6 +102,12 @@ export class SharedKeys implements KeyLookup {
     return secrets;
   }
 
+  /** What is sealed in a box under a data key for this id; null when it cannot be opened. */
+  open(dataKeyId: string, id: string, box: string): string | null {
+    const dataKey = this.#dataKey(dataKeyId);
+    return dataKey === null ? null : openSecret(dataKey, id, box);
+  }
+
   /** Forgets decoded keys; has to run before space in the table is used again. */
   forget(): void {
     this.#byId.clear();
@@ -169,8 +175,7 @@ export class SharedKeys implements KeyLookup {
         untilMs = Math.min(untilMs, secret.expiresAt);
       }
       if (secret.box === undefined || secret.dataKey === undefined) continue;
-      const dataKey = this.#dataKey(secret.dataKey);
-      const plaintext = dataKey === null ? null : openSecret(dataKey, key.id, secret.box);
+      const plaintext = this.open(secret.dataKey, key.id, secret.box);
       if (plaintext !== null) opened.push(plaintext);
     }
     return { secrets: opened.length > 0 ? opened : noSecrets, untilMs };
