@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import type { Channel } from '../../gateway/channel.ts';
 import { type GatewayConfig, type GatewayOverrides, resolveConfig } from '../../gateway/config.ts';
+import { allocateNonces } from '../../gateway/credentials/nonces.ts';
 import { createLimiterMemory } from '../../gateway/limits/memory/memory.ts';
 import { startGateway } from '../../gateway/main.ts';
 import { Supervisor } from '../../gateway/supervisor.ts';
@@ -28,7 +29,7 @@ test('a worker that dies is replaced while the others keep serving', async () =>
   });
   const supervisor = new Supervisor({
     config: configOf({ workers: 2 }),
-    share: () => ({ limiterMemory }),
+    share: () => ({ limiterMemory, nonces: allocateNonces(1024) }),
     attach: (channel, index) => {
       if (channels.has(index)) channel.port.on('message', ({ type }) => type === 'listening' && replaced());
       channels.set(index, channel);
