@@ -143,6 +143,11 @@ export const problems = {
     detail: 'Limits cannot be decided now; retry later.',
   },
   upstream_timeout: { status: 504, title: 'Upstream timeout', detail: 'The service did not answer in time.' },
+  revalidation_failed: {
+    status: 504,
+    title: 'Revalidation failed',
+    detail: 'What is stored must be validated and the service did not answer.',
+  },
   not_cached: {
     status: 504,
     title: 'Not cached',

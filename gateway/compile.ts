@@ -4,6 +4,7 @@ import type { Dependencies } from './dependencies.ts';
 import { authenticate } from './phases/authenticate.ts';
 import { authorize } from './phases/authorize.ts';
 import { boundBody } from './phases/bound-body.ts';
+import { cache, observeCache } from './phases/cache.ts';
 import { decorateLimits } from './phases/decorate-limits.ts';
 import { decorateRequest } from './phases/decorate-request.ts';
 import { forward } from './phases/forward.ts';
@@ -43,10 +44,10 @@ type PhaseFactory = (context: RouteContext, dependencies: Dependencies) => Phase
 type ResponsePhaseFactory = (context: RouteContext, dependencies: Dependencies) => ResponsePhase | null;
 
 /** The way of a request through its route, in order. A factory that returns null costs nothing. */
-const requestPhases: readonly PhaseFactory[] = [boundBody, authenticate, authorize, limit, forward];
+const requestPhases: readonly PhaseFactory[] = [boundBody, authenticate, authorize, limit, cache, forward];
 
 /** What is added to a response, in order. */
-const responsePhases: readonly ResponsePhaseFactory[] = [decorateLimits, decorateRequest];
+const responsePhases: readonly ResponsePhaseFactory[] = [observeCache, decorateLimits, decorateRequest];
 
 /** Compiles the routing table of one registry revision. */
 export function compile(input: RoutingInput, dependencies: Dependencies): Router {

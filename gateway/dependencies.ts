@@ -1,3 +1,4 @@
+import type { ResponseCache } from './cache/response-cache.ts';
 import type { KeyLookup } from './credentials/key-lookup.ts';
 import type { NonceStore } from './credentials/nonces.ts';
 import type { Limiter } from './limits/limiter.ts';
@@ -14,4 +15,5 @@ export interface Dependencies {
   readonly now: () => number;
   readonly maxSignedBodyBytes: number;
   readonly metrics: Metrics;
+  readonly cache: ResponseCache;
 }

@@ -110,6 +110,8 @@ export class Exchange implements UpstreamHandler, BodyReceiver {
   /** Header lines that the limit phase has for the response, flat. */
   limitHeaders: readonly string[] | null = null;
   cacheState: CacheState | null = null;
+  /** This cache's member of Cache-Status, for answers that do not come from what is stored. */
+  cacheStatus: string | null = null;
 
   call: UpstreamCall | null = null;
   source: ResponseSource | null = null;

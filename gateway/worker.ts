@@ -1,6 +1,7 @@
 import { openSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { ResponseCache } from './cache/response-cache.ts';
 import { Channel } from './channel.ts';
 import type { RoutingInput } from './compile.ts';
 import type { GatewayConfig } from './config.ts';
@@ -52,6 +53,7 @@ const dependencies = {
   nonces: new SharedNonces(shared.nonces as SharedArrayBuffer),
   forwarder,
   metrics,
+  cache: new ResponseCache({ maxBytes: 256 << 20, now: Date.now, metrics }),
   now: Date.now,
   maxSignedBodyBytes: config.maxSignedBodyBytes,
 } as unknown as Dependencies;

@@ -16,6 +16,8 @@ import { buildRequestHeaders, type ForwardedFields } from './request-headers.ts'
 /** How a route's requests are rewritten for its service. */
 export interface ForwardOptions extends ForwardedFields {
   readonly stripPrefix: string | null;
+  /** The query to send in place of the client's; absent or null: as it is. */
+  readonly rewriteQuery?: ((query: string) => string) | null;
 }
 
 /** The targets of one service, as one worker sees them. */
@@ -89,7 +91,7 @@ export class Forwarder {
 
   /**
    * Sends the exchange's request; `handler` receives the answer. `extraHeaders` (flat) are added, in place of fields
-   * of the same name. A refusal when the service has no target for the consumer's environment.
+   * of the same name; an empty value only takes the field off. A refusal when the service has no target for the consumer's environment.
    * When the body has not arrived whole, `exchange.bodyPending` is set: the caller stores the call in `exchange.call`
    * and then lets the body flow with `exchange.downstream.readBody(exchange)`.
    */
@@ -110,7 +112,7 @@ export class Forwarder {
     }
     const request: UpstreamRequest = {
       method: exchange.method,
-      path: forwardedTarget(exchange, options.stripPrefix),
+      path: forwardedTarget(exchange, options),
       headers: buildRequestHeaders(exchange, target.upstream, options, extraHeaders),
       bodyLength: body !== null ? body.length : exchange.bodyLength,
       body: body !== null && body.length > 0 ? body : null,
@@ -124,13 +126,17 @@ export class Forwarder {
   }
 }
 
-function forwardedTarget(exchange: Exchange, stripPrefix: string | null): string {
+function forwardedTarget(exchange: Exchange, { stripPrefix, rewriteQuery = null }: ForwardOptions): string {
   const unchanged = exchange.forwardPath === exchange.path;
-  if (unchanged && stripPrefix === null) return exchange.target;
+  if (unchanged && stripPrefix === null && rewriteQuery === null) return exchange.target;
   let path = exchange.forwardPath;
   if (stripPrefix !== null && path.startsWith(stripPrefix)) {
     path = path.slice(stripPrefix.length);
     if (!path.startsWith('/')) path = `/${path}`;
+  }
+  if (rewriteQuery !== null) {
+    const query = rewriteQuery(exchange.query);
+    return query === '' ? path : `${path}?${query}`;
   }
   return exchange.query === '' && !exchange.target.endsWith('?') ? path : `${path}?${exchange.query}`;
 }

@@ -87,7 +87,9 @@ export function buildRequestHeaders(
     if (consumer.environment !== null) result.push('x-tollgate-environment', consumer.environment);
     if (consumer.subject !== null) result.push('x-tollgate-subject', consumer.subject);
   }
-  if (extra !== null) for (const item of extra) result.push(item);
+  if (extra !== null) {
+    for (let i = 0; i < extra.length; i += 2) if (extra[i + 1] !== '') result.push(extra[i]!, extra[i + 1]!);
+  }
   return result;
 }
 

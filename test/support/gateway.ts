@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import type { Route, Service } from '#contract/registry.ts';
 import type { Version } from '#contract/versions.ts';
+import { ResponseCache } from '../../gateway/cache/response-cache.ts';
 import { allocateNonces, SharedNonces } from '../../gateway/credentials/nonces.ts';
 import type { Dependencies } from '../../gateway/dependencies.ts';
 import type { Exchange } from '../../gateway/exchange.ts';
@@ -58,6 +59,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     nonces: new SharedNonces(allocateNonces(1024)),
     forwarder,
     metrics,
+    cache: new ResponseCache({ maxBytes: 64 << 20, now: options.now ?? Date.now, metrics }),
     now: options.now ?? Date.now,
     maxSignedBodyBytes: options.maxSignedBodyBytes ?? 1 << 20,
     ...options.dependencies,

@@ -1,0 +1,478 @@
+import { failureRefusal } from '../exchange.ts';
+import { Refusal, refusal } from '../refusal.ts';
+import type { UpstreamCall, UpstreamFailure, UpstreamHandler } from '../upstream/client.ts';
+import { answerFrom } from './answer.ts';
+import { BodyRelay } from './body-relay.ts';
+import { emptyResponseDirectives } from './cache-control.ts';
+import { type CacheStatus, cacheName, serializeCacheStatus } from './cache-status.ts';
+import { identifies, isNotModified, notModifiedHeaders } from './conditional.ts';
+import { firstField } from './fields.ts';
+import type { FlightControl } from './flight-control.ts';
+import { currentAge, dateOf, satisfiesRequest } from './freshness.ts';
+import type { CacheRequest } from './request.ts';
+import { type Carrier, Seat } from './seat.ts';
+import { isServerError } from './status-codes.ts';
+import { type Judgement, judge } from './storability.ts';
+import {
+  freshenHeaders,
+  type ResponseRecord,
+  recordOf,
+  type StoredResponse,
+  storedHeaders,
+} from './stored-response.ts';
+import { selectingKey } from './vary.ts';
+
+/**
+ * One upstream request shared by all who want the same. It belongs to no client: whoever leaves, it goes on for the
+ * others, and whoever comes while the body is kept gets it from the start. What the answer turns out not to permit to
+ * share goes to the request it was made for alone; the others are let go.
+ */
+export class Flight implements UpstreamHandler, Carrier {
+  readonly key: string;
+  /** The request that is sent upstream. */
+  readonly leader: CacheRequest;
+  readonly #control: FlightControl;
+  readonly #seats = new Set<Seat>();
+  #leaderSeat: Seat | null = null;
+  #requestTimeMs: number;
+  /** The stored response under validation. */
+  #validated: StoredResponse | null;
+  #unconditional: boolean;
+  #call: UpstreamCall | null = null;
+  #relay: BodyRelay | null = null;
+  #record: ResponseRecord | null = null;
+  #headSeen = false;
+  #over = false;
+  #paused = false;
+  #bodyLength = -1;
+  /** Called once when it no longer occupies the upstream. */
+  onOver: (() => void) | null = null;
+
+  /**
+   * With `unconditional` the leader's own conditions are taken off the upstream request, so that the answer is whole
+   * and can be stored; otherwise they are sent as they are.
+   */
+  constructor(key: string, leader: CacheRequest, control: FlightControl, unconditional: boolean) {
+    this.key = key;
+    this.leader = leader;
+    this.#control = control;
+    this.#validated = leader.stale?.hasValidator ? leader.stale : null;
+    this.#unconditional = unconditional;
+    this.#requestTimeMs = control.now();
+  }
+
+  get requestTimeMs(): number {
+    return this.#requestTimeMs;
+  }
+
+  /** It no longer occupies the upstream. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Whether a request that comes now would get the whole body. */
+  get open(): boolean {
+    return !this.#over && (!this.#headSeen || (this.#record !== null && this.#relay?.kept === true));
+  }
+
+  /** Takes a seat. The leader's own is the first; a flight without it is a background validation. */
+  join(request: CacheRequest): void {
+    const seat = new Seat(request, this);
+    this.#seats.add(seat);
+    request.exchange.source = seat;
+    if (request === this.leader) this.#leaderSeat = seat;
+    else {
+      seat.waitAtMost(this.#control.waitTimeoutMs, () => {
+        if (request.exchange.headSent) return;
+        this.#dismiss(seat);
+        request.exchange.refuse(refusal('upstream_timeout'));
+      });
+      if (this.#headSeen) this.#board(seat);
+    }
+  }
+
+  /** Sends the upstream request. Its outcome, a refusal too, reaches the seats. */
+  start(): void {
+    const { before } = this.#control;
+    if (before === null) {
+      this.#send();
+      return;
+    }
+    before(this).then(
+      (found) => {
+        if (this.#over) return;
+        if (found === null) this.#send();
+        else this.#settle(found, { hit: true, detail: 'second-level' }, 'hit');
+      },
+      () => {
+        if (!this.#over) this.#send();
+      },
+    );
+  }
+
+  #send(): void {
+    this.#requestTimeMs = this.#control.now();
+    const conditions: string[] = [];
+    if (this.#validated !== null) {
+      conditions.push('if-none-match', this.#validated.etag ?? '');
+      conditions.push('if-modified-since', this.#validated.lastModified ?? '');
+    } else if (this.#unconditional) conditions.push('if-none-match', '', 'if-modified-since', '');
+    conditions.push('range', '', 'if-range', '');
+    const call = this.#control.open(this.leader.exchange, this, conditions);
+    if (call instanceof Refusal) this.#fail(call);
+    else this.#call = call;
+  }
+
+  // The upstream's side.
+
+  onInformation(status: number, headers: string[]): void {
+    const exchange = this.#leaderSeat?.request.exchange;
+    if (exchange !== undefined) exchange.onInformation(status, headers);
+  }
+
+  onHead(status: number, headers: string[], bodyLength: number): void {
+    if (this.#over) return;
+    const validated = this.#validated;
+    if (status === 304 && validated !== null) {
+      this.#onNotModified(validated, headers);
+      return;
+    }
+    if (isServerError(status) && this.#serveStale(null, status)) {
+      this.#end();
+      // A short body is let run out, so that the connection stays of use.
+      if (bodyLength < 0 || bodyLength > drainedBytes) this.#stop();
+      return;
+    }
+    this.#headSeen = true;
+    const now = this.#control.now();
+    const judged = this.#judge(status, headers, now);
+    const record = judged.refused === null ? this.#recordOf(status, headers, judged, now) : null;
+    this.#record = record;
+    this.#bodyLength = bodyLength;
+    const { stale } = this.leader;
+    // The origin has said something newer that may not be kept.
+    if (record === null && stale !== null && !isServerError(status)) this.#control.drop(stale);
+    const tooLarge = bodyLength > this.#control.maxObjectBytes;
+    this.#relay = new BodyRelay(record !== null && !tooLarge);
+    if (record === null) this.#control.onUncacheable(this, judged.refused!);
+    if (!this.open) this.#control.onClosed(this);
+    const leader = this.#leaderSeat;
+    for (const seat of [...this.#seats]) if (seat !== leader) this.#board(seat);
+    if (leader !== null) this.#serveLeader(leader, status, headers, judged, now);
+    if (this.#seats.size === 0 && !this.#relay.kept) this.#stop();
+  }
+
+  #judge(status: number, headers: readonly string[], now: number): Judgement {
+    const { leader } = this;
+    return judge(
+      {
+        method: 'GET',
+        noStore: leader.directives.noStore,
+        authorization: leader.authorization,
+        consumer: leader.consumer !== null,
+      },
+      { status, headers, requestTimeMs: this.#requestTimeMs, responseTimeMs: now },
+      this.#control.policy,
+    );
+  }
+
+  #recordOf(status: number, headers: readonly string[], judged: Judgement, now: number): ResponseRecord {
+    const { leader } = this;
+    return recordOf(
+      {
+        resource: leader.resource,
+        partition: leader.partition,
+        routeId: this.#control.routeId,
+        consumer: leader.consumer,
+        selecting: selectingKey(judged.vary, leader.exchange),
+      },
+      status,
+      storedHeaders(headers, judged.directives, now),
+      judged,
+      this.#requestTimeMs,
+      now,
+      nothing,
+    );
+  }
+
+  #serveLeader(seat: Seat, status: number, headers: string[], judged: Judgement, now: number): void {
+    const { exchange, reason } = seat.request;
+    const stored = this.#relay!.kept;
+    exchange.cacheState = 'miss';
+    exchange.cacheStatus = serializeCacheStatus({
+      cache: cacheName,
+      fwd: reason,
+      ...(this.#validated === null ? {} : { fwdStatus: status }),
+      ...(stored ? { ttl: Math.floor((judged.lifetimeMs - judged.initialAgeMs) / 1000) } : {}),
+      stored,
+      ...(judged.refused === null ? {} : { detail: judged.refused }),
+    });
+    this.#control.count('miss');
+    this.#sendHead(seat, status, headers, now);
+  }
+
+  /** Gives a seat that is not the leader's the answer, or lets it go where it may not have it. */
+  #board(seat: Seat): void {
+    const record = this.#record;
+    const now = this.#control.now();
+    if (record === null || !this.#mayShare(seat.request, record, now)) {
+      this.#release(seat);
+      return;
+    }
+    const { exchange } = seat.request;
+    const ageMs = record.initialAgeMs + Math.max(0, now - record.responseTimeMs);
+    const headers = [...record.headers, 'Age', String(Math.floor(ageMs / 1000))];
+    exchange.cacheState = 'collapsed';
+    exchange.cacheStatus = serializeCacheStatus({
+      cache: cacheName,
+      fwd: seat.request.reason,
+      ttl: Math.floor((record.lifetimeMs - ageMs) / 1000),
+      collapsed: true,
+    });
+    this.#control.count('collapsed');
+    this.#sendHead(seat, record.status, headers, now);
+  }
+
+  #sendHead(seat: Seat, status: number, headers: string[], now: number): void {
+    const { request } = seat;
+    seat.stopWaiting();
+    if (request.condition && this.#record !== null && this.#isCurrent(request, this.#record, now)) {
+      this.#dismiss(seat);
+      request.exchange.answer(304, notModifiedHeaders(headers), null);
+      return;
+    }
+    seat.served = true;
+    request.exchange.sendHead(status, headers, this.#bodyLength);
+    // Whoever joined after the head has something to catch up with.
+    if (this.#relay!.feed(seat)) this.#seats.delete(seat);
+  }
+
+  #isCurrent(request: CacheRequest, record: ResponseRecord, now: number): boolean {
+    const { headers, status, responseTimeMs } = record;
+    const validators = {
+      status,
+      etag: firstField(headers, 'etag') ?? null,
+      lastModified: firstField(headers, 'last-modified') ?? null,
+      dateMs: dateOf(headers, responseTimeMs),
+    };
+    return isNotModified(request.exchange.headers, validators, now);
+  }
+
+  /** Whether a response that was asked for by another request may answer this one (RFC 9111 section 4). */
+  #mayShare(request: CacheRequest, record: ResponseRecord, now: number): boolean {
+    const { leader } = this;
+    const ageMs = record.initialAgeMs + Math.max(0, now - record.responseTimeMs);
+    if (record.noCache || ageMs >= record.lifetimeMs) return false;
+    if (!satisfiesRequest(request.directives, ageMs, record.lifetimeMs)) return false;
+    if (record.consumer !== null && record.consumer !== request.consumer) return false;
+    if (record.consumer === null && request.consumer !== null && !record.shareable) return false;
+    if (request.authorization && !record.shareable && record.consumer === null) return false;
+    if (request.resource !== leader.resource || request.partition !== leader.partition) return false;
+    return selectingKey(record.vary, request.exchange) === record.selecting;
+  }
+
+  onData(chunk: Buffer): boolean {
+    const relay = this.#relay;
+    if (relay === null || this.#over) return true;
+    if (relay.kept && relay.totalBytes + chunk.length > this.#control.maxObjectBytes) {
+      relay.stopKeeping(this.#seats);
+      this.#control.onClosed(this);
+    }
+    const flowing = relay.push(chunk, this.#seats);
+    this.#paused = !flowing;
+    return flowing;
+  }
+
+  onEnd(trailers: string[] | null): void {
+    this.#call = null;
+    const relay = this.#relay;
+    if (relay === null || this.#over) return;
+    relay.finish(trailers);
+    if (relay.kept && this.#record !== null) {
+      this.#control.store({ ...this.#record, body: relay.collect(this.#control.allocate) });
+    }
+    this.#end();
+    for (const seat of [...this.#seats]) if (relay.feed(seat)) this.#seats.delete(seat);
+  }
+
+  onError(failure: UpstreamFailure): void {
+    this.#call = null;
+    if (this.#over) return;
+    if (this.#headSeen) {
+      this.#end();
+      for (const seat of [...this.#seats]) {
+        this.#dismiss(seat);
+        seat.request.exchange.abandon();
+      }
+      return;
+    }
+    this.#fail(failureRefusal(failure));
+  }
+
+  onDrain(): void {}
+
+  onUpgrade(_headers: string[], socket: { destroy(): void }): void {
+    socket.destroy();
+    this.onError('invalid');
+  }
+
+  // Outcomes without a streamed body.
+
+  #onNotModified(validated: StoredResponse, notModified: string[]): void {
+    const now = this.#control.now();
+    if (!identifies(notModified, validated, now)) {
+      // It is about something else: ask again without conditions (RFC 9111 section 4.3.4).
+      this.#call?.abort();
+      this.#call = null;
+      this.#control.drop(validated);
+      this.#validated = null;
+      this.#unconditional = true;
+      this.#send();
+      return;
+    }
+    const { body, record } = validated;
+    if (firstField(notModified, 'date') === undefined) notModified.push('date', new Date(now).toUTCString());
+    const age = firstField(notModified, 'age');
+    const merged = freshenHeaders(record.headers, notModified, emptyResponseDirectives());
+    const judged = this.#judge(validated.status, age === undefined ? merged : [...merged, 'age', age], now);
+    const kept = storedHeaders(merged, judged.directives, now);
+    const fresh = { ...this.#recordOf(validated.status, kept, judged, now), body };
+    this.#headSeen = true;
+    if (judged.refused !== null) this.#control.drop(validated);
+    else this.#record = fresh;
+    this.#settle(
+      this.#control.renew(fresh, judged.refused === null),
+      { fwd: this.leader.reason, fwdStatus: 304, stored: judged.refused === null },
+      'revalidated',
+    );
+  }
+
+  /** Answers every seat that may have it from a stored response; the others are let go. */
+  #settle(stored: StoredResponse, status: Omit<CacheStatus, 'cache'>, state: 'hit' | 'revalidated'): void {
+    const now = this.#control.now();
+    const ttl = stored.ttl(currentAge(stored, now));
+    this.#end();
+    const leader = this.#leaderSeat;
+    for (const seat of [...this.#seats]) {
+      this.#dismiss(seat);
+      const { request } = seat;
+      if (seat !== leader && !this.#mayShare(request, stored.record, now)) {
+        this.#control.release(request);
+        continue;
+      }
+      const own = seat === leader ? status : { ...status, collapsed: true };
+      request.exchange.cacheState = seat === leader ? state : 'collapsed';
+      this.#control.count(seat === leader ? state : 'collapsed');
+      answerFrom(request.exchange, stored, stored.headersWith({ ...own, ttl }, now), request.flags, now);
+    }
+  }
+
+  #fail(refused: Refusal): void {
+    const over = this.#serveStale(refused.code, undefined);
+    this.#end();
+    if (over) return;
+    // What has to be validated and cannot be is a gateway time-out (RFC 9111 section 5.2.2.2).
+    const answer =
+      this.leader.stale?.record.mustRevalidate === true ? refusal('revalidation_failed') : refused;
+    for (const seat of [...this.#seats]) {
+      const isLeader = seat === this.#leaderSeat;
+      this.#dismiss(seat);
+      const { exchange, reason } = seat.request;
+      exchange.cacheState = isLeader ? 'miss' : 'collapsed';
+      exchange.cacheStatus = serializeCacheStatus({
+        cache: cacheName,
+        fwd: reason,
+        collapsed: !isLeader,
+        detail: refused.code,
+      });
+      this.#control.count(exchange.cacheState);
+      exchange.refuse(answer);
+    }
+  }
+
+  /**
+   * stale-if-error (RFC 5861 section 4): serves the stale response to every seat that may have it. True when nobody is
+   * left to be told of the failure.
+   */
+  #serveStale(detail: string | null, fwdStatus: number | undefined): boolean {
+    const { stale } = this.leader;
+    if (stale === null || stale.record.mustRevalidate) return false;
+    const now = this.#control.now();
+    const ageMs = currentAge(stale, now);
+    if (stale.record.staleIfErrorMs === 0 || ageMs - stale.lifetimeMs > stale.record.staleIfErrorMs)
+      return false;
+    for (const seat of [...this.#seats]) {
+      const { exchange, flags, insists } = seat.request;
+      if (insists) continue;
+      const collapsed = seat !== this.#leaderSeat;
+      this.#dismiss(seat);
+      exchange.cacheState = 'stale';
+      this.#control.count('stale');
+      const status = {
+        fwd: 'stale',
+        ...(fwdStatus === undefined ? {} : { fwdStatus }),
+        ttl: stale.ttl(ageMs),
+        collapsed,
+        ...(detail === null ? {} : { detail }),
+      };
+      answerFrom(exchange, stale, stale.headersWith(status, now), flags, now);
+    }
+    return this.#seats.size === 0;
+  }
+
+  // The seats' side.
+
+  feed(seat: Seat): void {
+    const relay = this.#relay;
+    if (relay === null || !this.#seats.has(seat)) return;
+    if (relay.feed(seat)) this.#seats.delete(seat);
+    this.#relieve();
+  }
+
+  leave(seat: Seat): void {
+    if (!this.#seats.delete(seat)) return;
+    if (seat === this.#leaderSeat) this.#leaderSeat = null;
+    if (this.#over) return;
+    // What is being stored is worth finishing; what nobody waits for any more is not.
+    if (this.#seats.size === 0 && this.#relay?.kept !== true) this.#stop();
+    else this.#relieve();
+  }
+
+  #relieve(): void {
+    if (!this.#paused || this.#over || this.#relay?.relieve(this.#seats) !== true) return;
+    this.#paused = false;
+    this.#call?.resume();
+  }
+
+  #dismiss(seat: Seat): void {
+    this.#seats.delete(seat);
+    seat.stopWaiting();
+    seat.request.exchange.source = null;
+  }
+
+  #release(seat: Seat): void {
+    this.#dismiss(seat);
+    this.#control.release(seat.request);
+  }
+
+  /** Gives the upstream request up. */
+  #stop(): void {
+    const call = this.#call;
+    this.#call = null;
+    this.#end();
+    call?.abort();
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#control.onClosed(this);
+    const done = this.onOver;
+    this.onOver = null;
+    done?.();
+  }
+}
+
+const nothing = Buffer.alloc(0);
+/** Longer bodies of errors that nobody is given are broken off. */
+const drainedBytes = 64 * 1024;

@@ -1,0 +1,170 @@
+import type { Purge } from '#contract/cache.ts';
+import type { CacheState } from '#contract/usage.ts';
+import type { CounterCell, Metrics } from '../telemetry/metrics.ts';
+import type { Flight } from './flight.ts';
+import { type QueryRule, resourceKey } from './key.ts';
+import { ResponseStore } from './store.ts';
+import { type ResponseRecord, StoredResponse } from './stored-response.ts';
+import { Turnstile } from './turnstile.ts';
+
+/** News about stored responses, for the other workers of this host. */
+export type CacheNews =
+  | { readonly type: 'put'; readonly record: ResponseRecord }
+  | { readonly type: 'invalidate'; readonly resource: string; readonly atMs: number }
+  | { readonly type: 'purge'; readonly purge: Purge; readonly atMs: number };
+
+export interface ResponseCacheOptions {
+  /** Of all stored responses together. */
+  readonly maxBytes: number;
+  readonly now: () => number;
+  readonly metrics: Metrics | null;
+  /** Tells the other workers; null when there are none. */
+  readonly tell?: ((news: CacheNews) => void) | null;
+  /** Looks elsewhere before the upstream is asked. */
+  readonly before?: ((flight: Flight) => Promise<StoredResponse | null>) | null;
+}
+
+/** How long a key that gave nothing to share is not waited for, in milliseconds. */
+const uncacheableMs = 10_000;
+const maxMarks = 10_000;
+/** How many released requests of one resource are upstream at a time. */
+const releasedAtOnce = 16;
+
+const states: readonly CacheState[] = ['hit', 'miss', 'stale', 'revalidated', 'collapsed', 'bypass'];
+
+/** The response cache of one worker: what is stored, what is being fetched, and what all routes share of both. */
+export class ResponseCache {
+  readonly store: ResponseStore;
+  readonly flights = new Map<string, Flight>();
+  readonly before: ((flight: Flight) => Promise<StoredResponse | null>) | null;
+  readonly allocate: (bytes: number) => Buffer;
+  readonly #now: () => number;
+  readonly #tell: ((news: CacheNews) => void) | null;
+  readonly #uncacheable = new Map<string, number>();
+  readonly #turnstiles = new Map<string, Turnstile>();
+  readonly #queryRules = new Map<string, QueryRule>([['all', 'all']]);
+  readonly #counter: (...labels: string[]) => CounterCell;
+
+  constructor(options: ResponseCacheOptions) {
+    const { metrics, tell = null } = options;
+    this.store = new ResponseStore(options.maxBytes);
+    this.before = options.before ?? null;
+    this.#now = options.now;
+    this.#tell = tell;
+    // Memory that workers share is not copied when they tell each other.
+    this.allocate = tell === null ? ownMemory : sharedMemory;
+    this.#counter =
+      metrics?.counter('tollgate_cache_requests_total', 'Requests of cached routes by what the cache did.', [
+        'route',
+        'state',
+      ]) ?? (() => ({ value: 0 }));
+    if (metrics !== null) this.#exposeUsage(metrics);
+  }
+
+  #exposeUsage(metrics: Metrics): void {
+    const expose = (
+      name: string,
+      type: 'gauge' | 'counter',
+      help: string,
+      read: 'bytes' | 'entries' | 'evictions',
+    ): void =>
+      metrics.collected(name, type, help, ['route'], () =>
+        [...this.store.usage()].map(([route, usage]) => ({ labels: [route], values: [usage[read]] })),
+      );
+    expose('tollgate_cache_bytes', 'gauge', 'Memory that stored responses take.', 'bytes');
+    expose('tollgate_cache_entries', 'gauge', 'Stored responses.', 'entries');
+    expose(
+      'tollgate_cache_evictions_total',
+      'counter',
+      'Stored responses that made room for others.',
+      'evictions',
+    );
+  }
+
+  countersOf(routeId: string): Record<CacheState, CounterCell> {
+    return Object.fromEntries(states.map((state) => [state, this.#counter(routeId, state)])) as Record<
+      CacheState,
+      CounterCell
+    >;
+  }
+
+  /** Query rules in use, so that an unsafe request finds what its resource is stored as. */
+  registerQueryRule(rule: QueryRule): void {
+    this.#queryRules.set(JSON.stringify(rule), rule);
+  }
+
+  put(record: ResponseRecord): void {
+    if (this.store.put(record) !== null) this.#tell?.({ type: 'put', record });
+  }
+
+  renew(record: ResponseRecord, stored: boolean): StoredResponse {
+    const entry = stored ? this.store.put(record) : null;
+    if (entry === null) return new StoredResponse(record);
+    this.#tell?.({ type: 'put', record });
+    return entry;
+  }
+
+  drop(stored: StoredResponse): void {
+    this.store.drop(stored);
+  }
+
+  /** Removes what is stored of a request's target after an unsafe method succeeded (RFC 9111 section 4.4). */
+  invalidate(host: string, target: string): void {
+    const mark = target.indexOf('?');
+    const path = mark < 0 ? target : target.slice(0, mark);
+    const query = mark < 0 ? '' : target.slice(mark + 1);
+    for (const rule of this.#queryRules.values()) {
+      const resource = resourceKey(host, path, query, target, rule);
+      const atMs = this.#now();
+      this.store.invalidate(resource, atMs);
+      this.#tell?.({ type: 'invalidate', resource, atMs });
+    }
+  }
+
+  /** Removes what an operator names, here and at the other workers. Returns how many entries it was here. */
+  purge(purge: Purge): number {
+    const atMs = this.#now();
+    this.#tell?.({ type: 'purge', purge, atMs });
+    return this.store.purge(purge, atMs);
+  }
+
+  /** What another worker told. */
+  hear(news: CacheNews): void {
+    if (news.type === 'put') this.store.put(news.record);
+    else if (news.type === 'invalidate') this.store.invalidate(news.resource, news.atMs);
+    else this.store.purge(news.purge, news.atMs);
+  }
+
+  markUncacheable(key: string, nowMs: number): void {
+    this.#uncacheable.delete(key);
+    this.#uncacheable.set(key, nowMs + uncacheableMs);
+    if (this.#uncacheable.size > maxMarks) this.#uncacheable.delete(this.#uncacheable.keys().next().value!);
+  }
+
+  isUncacheable(key: string, nowMs: number): boolean {
+    if (this.#uncacheable.size === 0) return false;
+    const untilMs = this.#uncacheable.get(key);
+    if (untilMs === undefined) return false;
+    if (untilMs > nowMs) return true;
+    this.#uncacheable.delete(key);
+    return false;
+  }
+
+  /** Where requests for a resource wait for their turn. */
+  turnstile(resource: string, waitTimeoutMs: number): Turnstile {
+    let turnstile = this.#turnstiles.get(resource);
+    if (turnstile === undefined) {
+      turnstile = new Turnstile(releasedAtOnce, waitTimeoutMs, () => this.#turnstiles.delete(resource));
+      this.#turnstiles.set(resource, turnstile);
+    }
+    return turnstile;
+  }
+}
+
+function ownMemory(bytes: number): Buffer {
+  return Buffer.allocUnsafeSlow(bytes);
+}
+
+function sharedMemory(bytes: number): Buffer {
+  return Buffer.from(new SharedArrayBuffer(bytes));
+}
