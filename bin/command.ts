@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
 
-/** One flag of a command. `kind` integer and port are checked numbers; port 0 asks for any free one. */
+/** One flag of a command. `integer` is at least 1, `count` at least 0, and a `port` 0 asks for any free one. */
 export interface Flag {
-  readonly kind: 'text' | 'boolean' | 'integer' | 'port';
+  readonly kind: 'text' | 'boolean' | 'integer' | 'count' | 'port';
   readonly summary: string;
   /** What stands for the value in the help, for example DIR. */
   readonly value?: string;
@@ -14,7 +14,7 @@ export interface Flag {
 
 type FlagValue<F extends Flag> = F['kind'] extends 'boolean'
   ? boolean
-  : F['kind'] extends 'integer' | 'port'
+  : F['kind'] extends 'integer' | 'count' | 'port'
     ? number
     : string;
 
@@ -108,9 +108,14 @@ function parseValue(name: string, flag: Flag, given: string | boolean): string |
   }
   if (flag.kind === 'text') return given;
   const number = /^\d{1,9}$/.test(given) ? Number(given) : Number.NaN;
-  const valid = flag.kind === 'port' ? number <= 65_535 : number >= 1;
+  const valid = flag.kind === 'port' ? number <= 65_535 : number >= (flag.kind === 'count' ? 0 : 1);
   if (!valid) {
-    const expected = flag.kind === 'port' ? 'a port from 0 to 65535' : 'a positive integer';
+    const expected =
+      flag.kind === 'port'
+        ? 'a port from 0 to 65535'
+        : flag.kind === 'count'
+          ? 'a whole number'
+          : 'a positive integer';
     throw new UsageError(`--${name} must be ${expected}, not ${JSON.stringify(given)}`);
   }
   return number;

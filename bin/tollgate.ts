@@ -3,7 +3,14 @@ import { type Command, CommandError, formatHelp, parseCommand, UsageError } from
 
 /** Every command, loaded when it is used. A command of two words has its own line. */
 const commands: Record<string, () => Promise<{ readonly command: Command }>> = {
+  start: () => import('./commands/start.ts'),
   gateway: () => import('./commands/gateway.ts'),
+  'control-plane': () => import('./commands/control-plane.ts'),
+  'keys create': () => import('./commands/keys-create.ts'),
+  'keys list': () => import('./commands/keys-list.ts'),
+  'keys rotate': () => import('./commands/keys-rotate.ts'),
+  'keys revoke': () => import('./commands/keys-revoke.ts'),
+  token: () => import('./commands/token.ts'),
   sandbox: () => import('./commands/sandbox.ts'),
 };
 

@@ -1,6 +1,7 @@
 import { type GatewayOverrides, resolveConfig } from '../../gateway/config.ts';
 import { startGateway } from '../../gateway/main.ts';
 import { CommandError, defineCommand, UsageError } from '../command.ts';
+import { readConfiguration } from '../configuration.ts';
 import { frontEverything } from '../front-everything.ts';
 import { explainListenError, runUntilSignal } from '../lifetime.ts';
 import { announceReady } from '../supervision.ts';
@@ -38,6 +39,8 @@ bearer keys from API_KEYS, or with none when --open is given. Else it follows a 
       throw new UsageError('--upstream stands alone, without --config and --control');
     }
     const front = values.upstream.length > 0 ? frontEverything(values.upstream, values) : null;
+    const env =
+      values.control === undefined ? process.env : { ...process.env, TOLLGATE_CONTROL_URL: values.control };
     const overrides: GatewayOverrides = {
       ...(values.listen === undefined ? {} : { listenPort: values.listen }),
       ...(values.host === undefined ? {} : { listenHost: values.host }),
@@ -45,7 +48,8 @@ bearer keys from API_KEYS, or with none when --open is given. Else it follows a 
       ...(values.workers === undefined ? {} : { workers: values.workers }),
       ...(values['data-dir'] === undefined ? {} : { dataDir: values['data-dir'] }),
     };
-    const resolved = resolveConfig({}, process.env, overrides);
+    const configuration = values.config === undefined ? null : readConfiguration(values.config, process.env);
+    const resolved = resolveConfig(configuration?.gateway ?? {}, env, overrides);
     if (!resolved.ok) throw new CommandError(resolved.errors.join('\n'));
     const gateway = await explainListenError(startGateway(resolved.config), 'gateway');
     if (front) {
