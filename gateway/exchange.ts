@@ -16,6 +16,11 @@ export interface ExchangeObserver {
   onFault(exchange: Exchange, error: unknown): void;
 }
 
+/** Takes exchanges from the wires. */
+export interface ExchangeHandler extends ExchangeObserver {
+  handle(exchange: Exchange): void;
+}
+
 /** The head of a request, as a wire has parsed it. */
 export interface RequestHead {
   readonly method: string;

@@ -1,13 +1,12 @@
 import { type CompiledRoute, compile, type RoutingInput } from './compile.ts';
 import type { Dependencies } from './dependencies.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, ExchangeHandler } from './exchange.ts';
 import { decorateRequest } from './phases/decorate-request.ts';
 import { identify } from './phases/identify.ts';
 import { run } from './pipeline.ts';
 import { Refusal, refusal } from './refusal.ts';
 import type { AddressSet } from './routing/addresses.ts';
 import { Router } from './routing/router.ts';
-import type { ExchangeHandler } from './wire/node-http.ts';
 
 export interface GatewayOptions {
   readonly dependencies: Dependencies;

@@ -6,13 +6,9 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { Exchange, type ExchangeObserver, type RequestHead } from '../exchange.ts';
+import { Exchange, type ExchangeHandler, type RequestHead } from '../exchange.ts';
 import { refusal } from '../refusal.ts';
 import type { BodyReceiver, Downstream } from './downstream.ts';
-
-export interface ExchangeHandler extends ExchangeObserver {
-  handle(exchange: Exchange): void;
-}
 
 /** A server on node:http: the reference implementation of the wire. */
 export function createNodeHttpServer(handler: ExchangeHandler): Server {
