@@ -8,8 +8,8 @@ export interface ResponseSink {
   onHead(status: number, headers: string[], bodyLength: number): void;
   /** The bytes are `chunk[start, end)`, valid during the call. */
   onBody(chunk: Buffer, start: number, end: number): void;
-  /** The response is whole. */
-  onComplete(trailers: string[] | null): void;
+  /** The response is whole. `clean`: nothing stands behind it. */
+  onComplete(trailers: string[] | null, clean: boolean): void;
   /** 101: what follows belongs to the new protocol. */
   onSwitch(headers: string[]): void;
   /** `reset`: the connection ended before the response was whole. */
@@ -34,6 +34,17 @@ export class ResponseReader {
     return this.#touched;
   }
 
+  /** Bytes of the body still to come, where that is known; else -1. */
+  get remaining(): number {
+    return this.#inBody && this.parser.framing === 'length' ? this.#remaining : -1;
+  }
+
+  /** Whether a read of more than `bytes` of body is to be expected; where the length is unknown, as the last one was. */
+  streams(bytes: number, lastRead: number): boolean {
+    if (!this.#inBody) return false;
+    return (this.parser.framing === 'length' ? this.#remaining : lastRead) > bytes;
+  }
+
   begin(method: string, upgradeAsked: boolean): void {
     this.#method = method;
     this.#upgradeAsked = upgradeAsked;
@@ -52,7 +63,7 @@ export class ResponseReader {
 
   /** The connection has ended. */
   readEnd(sink: ResponseSink): void {
-    if (this.#inBody && this.parser.framing === 'close') sink.onComplete(null);
+    if (this.#inBody && this.parser.framing === 'close') sink.onComplete(null, true);
     else sink.onFault('reset');
   }
 
@@ -74,7 +85,7 @@ export class ResponseReader {
     if (framing === 'length') this.#remaining = bodyLength;
     else if (framing === 'chunked') this.#chunked = new ChunkedDecoder();
     sink.onHead(status, headers, bodyLength);
-    if (framing === 'none') sink.onComplete(null);
+    if (framing === 'none') sink.onComplete(null, consumed === end);
     return consumed;
   }
 
@@ -97,7 +108,7 @@ export class ResponseReader {
     const to = end - start > this.#remaining ? start + this.#remaining : end;
     this.#remaining -= to - start;
     sink.onBody(chunk, start, to);
-    if (this.#remaining === 0) sink.onComplete(null);
+    if (this.#remaining === 0) sink.onComplete(null, to === end);
     return to;
   }
 
@@ -110,7 +121,7 @@ export class ResponseReader {
   ): number {
     const reading = decoder.read(chunk, start, end);
     if (reading === 'data') sink.onBody(chunk, decoder.dataStart, decoder.dataEnd);
-    else if (reading === 'end') sink.onComplete(decoder.trailers);
+    else if (reading === 'end') sink.onComplete(decoder.trailers, decoder.offset === end);
     else if (reading !== 'partial') sink.onFault(reading);
     return reading === 'data' || reading === 'end' || reading === 'partial' ? decoder.offset : end;
   }
