@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import type { Route, Service } from '#contract/registry.ts';
 import type { Version } from '#contract/versions.ts';
 import { ResponseCache } from '../../gateway/cache/response-cache.ts';
@@ -13,8 +11,9 @@ import { createLimiterMemory } from '../../gateway/limits/memory/memory.ts';
 import { parseAddresses } from '../../gateway/routing/addresses.ts';
 import { Metrics } from '../../gateway/telemetry/metrics.ts';
 import { Forwarder } from '../../gateway/upstream/forwarder.ts';
+import { Http1Client } from '../../gateway/upstream/http1/client.ts';
 import { UndiciClient } from '../../gateway/upstream/undici-client.ts';
-import { createNodeHttpServer } from '../../gateway/wire/node-http.ts';
+import { WireServer, type WireServerOptions } from '../../gateway/wire/http1/server.ts';
 import { MemoryKeys } from './memory-keys.ts';
 
 export interface TestGatewayOptions {
@@ -26,6 +25,7 @@ export interface TestGatewayOptions {
   readonly now?: () => number;
   readonly trustedProxies?: readonly string[];
   readonly maxSignedBodyBytes?: number;
+  readonly wire?: WireServerOptions;
   /** More for phases that need more. */
   readonly dependencies?: Partial<Dependencies>;
 }
@@ -48,8 +48,7 @@ export interface TestGateway {
 export async function startTestGateway(options: TestGatewayOptions): Promise<TestGateway> {
   const keys = options.keys ?? new MemoryKeys();
   const metrics = new Metrics();
-  const client = new UndiciClient();
-  const forwarder = new Forwarder({ http1: client, http2: client });
+  const forwarder = new Forwarder({ http1: new Http1Client(), http2: new UndiciClient() });
   const observed: Exchange[] = [];
   const faults: unknown[] = [];
   const waiting: { count: number; resolve: () => void }[] = [];
@@ -81,10 +80,8 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     versions = options.versions ?? [],
   ) => gateway.route({ routes: byId(routes), services: byId(services), versions: byId(versions) });
   route(options.routes);
-  const server = createNodeHttpServer(gateway);
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const server = new WireServer(gateway, options.wire);
+  const port = await server.listen({ port: 0, host: '127.0.0.1' });
   return {
     url: `http://127.0.0.1:${port}`,
     port,
@@ -98,10 +95,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
         : new Promise((resolve) => waiting.push({ count, resolve })),
     route,
     stop: async () => {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
+      await server.close();
       await forwarder.close();
     },
   };

@@ -166,6 +166,9 @@ export class ResponseParser implements Cursor, ConnectionOptions {
         case 16:
           if (name === 'proxy-connection') continue;
           break;
+        case 18:
+          if (name === 'proxy-authenticate') continue;
+          break;
         case 17:
           if (name !== 'transfer-encoding') break;
           coding = coding === null ? value : `${coding}, ${value}`;
