@@ -1,5 +1,4 @@
 import { openSync } from 'node:fs';
-import type { Server } from 'node:net';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { ResponseCache } from './cache/response-cache.ts';
 import { Channel } from './channel.ts';
@@ -19,22 +18,25 @@ import { createLog } from './telemetry/log.ts';
 import { Metrics } from './telemetry/metrics.ts';
 import { RequestMetrics } from './telemetry/request-metrics.ts';
 import { Forwarder } from './upstream/forwarder.ts';
+import { Http1Client } from './upstream/http1/client.ts';
 import { UndiciClient } from './upstream/undici-client.ts';
 import { openCountries } from './usage/country.ts';
 import { createUsageRecorder, type UsageRecorder } from './usage/recorder.ts';
-import { createNodeHttpServer } from './wire/node-http.ts';
+import type { RequestFault } from './wire/http1/faults.ts';
+import { type Listeners, openListeners } from './wire/listeners.ts';
+import { TimerWheel } from './wire/timers/timer-wheel.ts';
 
 /** One worker thread: its own listeners, upstream connections and counters; shared are keys and limits. */
 
-const { config, port, index, shared } = workerData as WorkerData;
+const { config, port, tlsPort, index, shared } = workerData as WorkerData;
 const channel = new Channel(parentPort as MessagePort);
 const log = createLog();
 const metrics = new Metrics();
 const requestMetrics = new RequestMetrics(metrics);
 const accessLog = openAccessLog(config);
 const usage = openUsage(config);
-const client = new UndiciClient();
-const forwarder = new Forwarder({ http1: client, http2: client });
+const wheel = new TimerWheel();
+const forwarder = new Forwarder({ http1: new Http1Client({ wheel }), http2: new UndiciClient() });
 
 metrics.collected(
   'tollgate_upstream_failures_total',
@@ -104,33 +106,37 @@ function openUsage({ usage: settings }: GatewayConfig): UsageRecorder | null {
   return recorder;
 }
 
-const server = createNodeHttpServer(gateway);
+const malformed = new Map<RequestFault, number>();
+metrics.collected(
+  'tollgate_malformed_requests_total',
+  'counter',
+  'Messages refused by the HTTP/1 wire, by what was wrong.',
+  ['fault'],
+  () => [...malformed].map(([fault, count]) => ({ labels: [fault], values: [count] })),
+);
 
 channel.on<RoutingInput>('routing', (input) => gateway.route(input));
 channel.on<{ id: string }>('metrics', ({ id }) =>
   channel.send('metrics', { id, snapshots: metrics.snapshot() }),
 );
-channel.on('drain', () => void drain(server));
 
-server.once('error', (error: NodeJS.ErrnoException) => {
-  channel.send('failed', { message: error.message, code: error.code });
-});
-server.listen({ host: config.listen.host, port, reusePort: true }, () => {
-  const address = server.address() as { port: number };
-  channel.send('listening', { port: address.port, tlsPort: 0 });
-});
+openListeners({
+  config,
+  handler: gateway,
+  wheel,
+  port,
+  tlsPort,
+  onFault: (fault) => malformed.set(fault, (malformed.get(fault) ?? 0) + 1),
+}).then(
+  (listeners) => {
+    channel.on('drain', () => void drain(listeners));
+    channel.send('listening', { port: listeners.port, tlsPort: listeners.tlsPort });
+  },
+  (error: NodeJS.ErrnoException) => channel.send('failed', { message: error.message, code: error.code }),
+);
 
-async function drain(
-  listener: Server & { closeIdleConnections?: () => void; closeAllConnections?: () => void },
-): Promise<void> {
-  const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
-  listener.closeIdleConnections?.();
-  const timer = setTimeout(() => listener.closeAllConnections?.(), config.drainTimeoutMs);
-  // Connections become idle as their requests end.
-  const idle = setInterval(() => listener.closeIdleConnections?.(), 50);
-  await closed;
-  clearInterval(idle);
-  clearTimeout(timer);
+async function drain(listeners: Listeners): Promise<void> {
+  await listeners.close(config.drainTimeoutMs);
   await forwarder.close();
   await accessLog?.close();
   process.exit(0);

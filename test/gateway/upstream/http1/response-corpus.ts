@@ -182,7 +182,8 @@ add(
   ok([
     empty,
     'Keep-Alive: timeout=5, max=9',
-    'Proxy-Connection: a', 'Proxy-Authenticate: b',
+    'Proxy-Connection: a',
+    'Proxy-Authenticate: b',
     'TE: a',
     'Trailer: b',
     'Upgrade: c',
