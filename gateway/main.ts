@@ -1,11 +1,12 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Change } from '#contract/registry.ts';
 import { createAdminServer } from './admin/server.ts';
-import type { RoutingInput } from './compile.ts';
 import type { GatewayConfig } from './config.ts';
 import { allocateNonces } from './credentials/nonces.ts';
 import { createLimiterMemory } from './limits/memory/memory.ts';
 import { mainMember, memberOf, reclaimMember } from './limits/memory/reclaim.ts';
+import { startRegistry } from './registry/start-registry.ts';
 import { Supervisor } from './supervisor.ts';
 import { Exposition } from './telemetry/exposition.ts';
 import { createLog } from './telemetry/log.ts';
@@ -17,17 +18,32 @@ export interface RunningGateway {
   /** Base address of the traffic listener. */
   readonly url: string;
   readonly adminUrl: string | null;
-  route(input: RoutingInput): void;
+  /** Why requests cannot be served yet, or null. */
+  readiness(): string | null;
   /** Drains and stops; resolves when all is closed. */
   close(): Promise<void>;
 }
 
 /**
- * Starts a gateway process: workers, registry and admin listener. Rejects with one clear error when it cannot
- * (EADDRINUSE, unreadable data directory …).
+ * Starts a gateway process: workers, registry and admin listener. `declared` is the registry of a gateway that stands
+ * alone. Rejects with one clear error when it cannot start (EADDRINUSE, unreadable data directory …).
  */
-export async function startGateway(config: GatewayConfig): Promise<RunningGateway> {
+export async function startGateway(
+  config: GatewayConfig,
+  declared: readonly Change[] = [],
+): Promise<RunningGateway> {
   const log = createLog();
+  const logLine = (level: 'info' | 'warn' | 'error', message: string, details: object = {}): void =>
+    log[level](details, message);
+  const followed = await startRegistry({
+    dataDir: config.dataDir,
+    control: config.control,
+    keyFile: config.keyFile,
+    declared,
+    version: '0.1.0',
+    log: logLine,
+  });
+  const { registry } = followed;
   const emission = config.usage
     ? await createUsageEmission({
         ...config.usage,
@@ -38,27 +54,36 @@ export async function startGateway(config: GatewayConfig): Promise<RunningGatewa
   const nonces = allocateNonces();
   const supervisor = new Supervisor({
     config,
-    share: () => ({ limiterMemory, nonces }),
+    share: () => ({ limiterMemory, nonces, registry: registry.share() }),
     attach: (channel) => {
+      registry.attach(channel);
       channel.on<{ batch: Uint8Array; events: number }>('usage', ({ batch, events }) =>
         emission?.accept(batch, events),
       );
     },
-    detach: (_channel, index) => {
+    detach: (channel, index) => {
+      registry.detach(channel);
       reclaimMember(limiterMemory, memberOf(index), mainMember);
     },
-    log: (level, message, details) => log[level](details ?? {}, message),
+    log: logLine,
   });
   const exposition = new Exposition(async () => [
     ...(await supervisor.metrics()),
+    ...followed.metrics(),
     ...(emission ? usageMetrics(emission.stats) : []),
   ]);
+  const readiness = (): string | null =>
+    supervisor.listening === 0 ? 'no worker is listening' : followed.readiness();
   const admin = config.admin
     ? createAdminServer({
         ...config.admin,
         operatorToken: config.operatorToken,
-        readiness: () => (supervisor.listening === 0 ? 'no worker is listening' : null),
-        health: () => ({ workers: supervisor.listening, restarts: supervisor.restarts }),
+        readiness,
+        health: () => ({
+          workers: supervisor.listening,
+          restarts: supervisor.restarts,
+          ...followed.health(),
+        }),
         metrics: exposition,
         privileged: [],
         logFault: (error) => log.error({ error: String((error as Error)?.stack ?? error) }, 'admin fault'),
@@ -66,6 +91,7 @@ export async function startGateway(config: GatewayConfig): Promise<RunningGatewa
     : null;
   const close = async (): Promise<void> => {
     await supervisor.stop();
+    await followed.close();
     await emission?.close(config.usage?.drainTimeoutMs ?? 0);
     if (admin?.listening) await new Promise((resolve) => admin.close(resolve));
   };
@@ -84,7 +110,7 @@ export async function startGateway(config: GatewayConfig): Promise<RunningGatewa
   return {
     url: `http://${host}:${port}`,
     adminUrl,
-    route: (input) => supervisor.broadcast('routing', input),
+    readiness,
     close,
   };
 }

@@ -2,7 +2,6 @@ import { openSync } from 'node:fs';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { ResponseCache } from './cache/response-cache.ts';
 import { Channel } from './channel.ts';
-import type { RoutingInput } from './compile.ts';
 import type { GatewayConfig } from './config.ts';
 import { SharedNonces } from './credentials/nonces.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -11,6 +10,8 @@ import { Gateway } from './gateway.ts';
 import { LocalLimiter } from './limits/local/local-limiter.ts';
 import type { LimiterMemory } from './limits/memory/memory.ts';
 import { memberOf } from './limits/memory/reclaim.ts';
+import type { RegistryShare } from './registry/messages.ts';
+import { WorkerRegistry } from './registry/worker-registry.ts';
 import { parseAddresses } from './routing/addresses.ts';
 import type { WorkerData } from './supervisor.ts';
 import { AccessLog } from './telemetry/access-log.ts';
@@ -50,7 +51,14 @@ metrics.collected(
     })),
 );
 
-const dependencies = {
+const registry = new WorkerRegistry({
+  share: shared.registry as RegistryShare,
+  channel,
+  onRouting: (routing) => gateway.route(routing),
+});
+
+const dependencies: Dependencies = {
+  keys: registry.keys,
   limiter: new LocalLimiter(shared.limiterMemory as LimiterMemory, memberOf(index)),
   nonces: new SharedNonces(shared.nonces as SharedArrayBuffer),
   forwarder,
@@ -58,7 +66,7 @@ const dependencies = {
   cache: new ResponseCache({ maxBytes: 256 << 20, now: Date.now, metrics }),
   now: Date.now,
   maxSignedBodyBytes: config.maxSignedBodyBytes,
-} as unknown as Dependencies;
+};
 
 const gateway = new Gateway({
   dependencies,
@@ -114,8 +122,8 @@ metrics.collected(
   ['fault'],
   () => [...malformed].map(([fault, count]) => ({ labels: [fault], values: [count] })),
 );
+registry.start();
 
-channel.on<RoutingInput>('routing', (input) => gateway.route(input));
 channel.on<{ id: string }>('metrics', ({ id }) =>
   channel.send('metrics', { id, snapshots: metrics.snapshot() }),
 );

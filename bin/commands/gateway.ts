@@ -1,3 +1,4 @@
+import type { Change } from '#contract/registry.ts';
 import { type GatewayOverrides, resolveConfig } from '../../gateway/config.ts';
 import { startGateway } from '../../gateway/main.ts';
 import { CommandError, defineCommand, UsageError } from '../command.ts';
@@ -51,14 +52,13 @@ bearer keys from API_KEYS, or with none when --open is given. Else it follows a 
     const configuration = values.config === undefined ? null : readConfiguration(values.config, process.env);
     const resolved = resolveConfig(configuration?.gateway ?? {}, env, overrides);
     if (!resolved.ok) throw new CommandError(resolved.errors.join('\n'));
-    const gateway = await explainListenError(startGateway(resolved.config), 'gateway');
-    if (front) {
-      gateway.route({
-        services: new Map([[front.service.id, front.service]]),
-        routes: new Map([[front.route.id, front.route]]),
-        versions: new Map(),
-      });
-    }
+    const declared: Change[] = front
+      ? [
+          { kind: 'service', id: front.service.id, object: front.service },
+          { kind: 'route', id: front.route.id, object: front.route },
+        ]
+      : [];
+    const gateway = await explainListenError(startGateway(resolved.config, declared), 'gateway');
     announceReady(
       { gateway: gateway.url, ...(gateway.adminUrl ? { admin: gateway.adminUrl } : {}) },
       values.json,

@@ -8,6 +8,7 @@ import { type GatewayConfig, type GatewayOverrides, resolveConfig } from '../../
 import { allocateNonces } from '../../gateway/credentials/nonces.ts';
 import { createLimiterMemory } from '../../gateway/limits/memory/memory.ts';
 import { startGateway } from '../../gateway/main.ts';
+import { Registry } from '../../gateway/registry/registry.ts';
 import { Supervisor } from '../../gateway/supervisor.ts';
 
 function configOf(overrides: GatewayOverrides): GatewayConfig {
@@ -21,6 +22,12 @@ function configOf(overrides: GatewayOverrides): GatewayConfig {
 }
 
 test('a worker that dies is replaced while the others keep serving', async () => {
+  const registry = await Registry.open({
+    dataDir: null,
+    providers: [],
+    log: () => undefined,
+    onDamage: 'refuse',
+  });
   const limiterMemory = createLimiterMemory();
   const channels = new Map<number, Channel>();
   let replaced!: () => void;
@@ -29,8 +36,9 @@ test('a worker that dies is replaced while the others keep serving', async () =>
   });
   const supervisor = new Supervisor({
     config: configOf({ workers: 2 }),
-    share: () => ({ limiterMemory, nonces: allocateNonces(1024) }),
+    share: () => ({ registry: registry.share(), limiterMemory, nonces: allocateNonces(1024) }),
     attach: (channel, index) => {
+      registry.attach(channel);
       if (channels.has(index)) channel.port.on('message', ({ type }) => type === 'listening' && replaced());
       channels.set(index, channel);
     },
@@ -49,6 +57,7 @@ test('a worker that dies is replaced while the others keep serving', async () =>
   assert.equal(supervisor.listening, 2);
   assert.equal(supervisor.restarts, 1);
   await supervisor.stop();
+  await registry.close();
 });
 
 test('a port in use is one clear error, and nothing stays behind', async () => {

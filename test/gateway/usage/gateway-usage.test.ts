@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import type { Change } from '#contract/registry.ts';
 import { decodeBatch } from '#contract/usage-batch.ts';
 import { resolveConfig } from '../../../gateway/config.ts';
 import { type RunningGateway, startGateway } from '../../../gateway/main.ts';
@@ -14,8 +15,17 @@ async function startAll(
   folder = makeFolder('usage'),
   port?: number,
 ) {
-  const receiver = await startReceiver(port === undefined ? {} : { port });
   const upstream = await startUpstream(echo);
+  const registry: readonly Change[] = [
+    { kind: 'service', id: 'echo', object: { id: 'echo', targets: { live: [{ url: upstream.url }] } } },
+    { kind: 'version', id: 'v1', object: { id: 'v1', state: 'active' } },
+    {
+      kind: 'route',
+      id: 'open',
+      object: { id: 'open', service: 'echo', path: '/v1', version: 'v1', authentication: 'none' },
+    },
+  ];
+  const receiver = await startReceiver(port === undefined ? { registry } : { registry, port });
   const resolved = resolveConfig(
     {
       usage: { flushIntervalMs },
@@ -28,13 +38,6 @@ async function startAll(
   );
   assert.ok(resolved.ok, JSON.stringify(resolved));
   const gateway = await startGateway(resolved.config);
-  gateway.route({
-    services: new Map([['echo', { id: 'echo', targets: { live: [{ url: upstream.url }] } }]]),
-    routes: new Map([
-      ['open', { id: 'open', service: 'echo', path: '/v1', version: 'v1', authentication: 'none' }],
-    ]),
-    versions: new Map([['v1', { id: 'v1', state: 'active' }]]),
-  });
   t.after(async () => {
     await upstream.stop();
     await receiver.stop().catch(() => {});

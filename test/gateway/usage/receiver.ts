@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import type { Change, StreamLine } from '#contract/registry.ts';
 import { splitBatches } from '#contract/usage-batch.ts';
 
-/** Takes usage batches as the control plane does, in memory. */
+/** Takes usage batches as the control plane does, in memory, and serves `registry` as the snapshot of revision 1. */
 export interface TestReceiver {
   readonly url: string;
   readonly port: number;
@@ -12,10 +13,23 @@ export interface TestReceiver {
   stop(): Promise<void>;
 }
 
-export async function startReceiver(options: { token?: string; port?: number } = {}): Promise<TestReceiver> {
+export async function startReceiver(
+  options: { token?: string; port?: number; registry?: readonly Change[] } = {},
+): Promise<TestReceiver> {
   const batches: Buffer[] = [];
   let status: number | null = 200;
   const server: Server = createServer(async (request, response) => {
+    if (request.url?.startsWith('/registry/v1/stream')) {
+      const changes = options.registry ?? [];
+      const lines: StreamLine[] = [
+        { type: 'snapshot', revision: 1 },
+        ...changes.map((change): StreamLine => ({ type: 'change', ...change })),
+        { type: 'snapshot_end', revision: 1, count: changes.length },
+      ];
+      response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+      response.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+      return;
+    }
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece as Buffer);
     if (status === null) return;
