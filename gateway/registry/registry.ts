@@ -17,6 +17,7 @@ import { Housekeeping } from './housekeeping.ts';
 import type { KeyProvider } from './key-provider.ts';
 import type { RegistryShare } from './messages.ts';
 import { changedObjects, replacingChanges } from './routing-changes.ts';
+import { SeenMessages } from './seen-messages.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
 import { type PlainChange, RegistryState, registryRecordKinds, type StoredChange } from './state.ts';
 
@@ -30,6 +31,12 @@ export interface RegistryOptions {
   /** `refuse`: a damaged copy is an error. `set_aside`: begin empty, as another source has the truth. */
   readonly onDamage: 'refuse' | 'set_aside';
   readonly maxTableBytes?: number;
+}
+
+/** A change that this gateway is the source of, and the portal's message that asked for it. */
+export interface OwnChange {
+  readonly changes: readonly Change[];
+  readonly message?: SeenMessage;
 }
 
 /** A revision that was refused as a whole; the registry is as it was. */
@@ -55,7 +62,7 @@ export class Registry {
   readonly #distribution: Distribution;
   readonly #housekeeping: Housekeeping;
   readonly #dataKeys: DataKeys;
-  readonly #seen = new Map<string, SeenMessage>();
+  readonly #messages = new SeenMessages();
   /** Keys for use on the main thread. */
   readonly keys: SharedKeys;
   #applied: Promise<unknown> = Promise.resolve();
@@ -109,7 +116,7 @@ export class Registry {
       registry = new Registry(options, new RegistryState(limits), disk);
       seen.length = 0;
     }
-    for (const message of seen) registry.#seen.set(message.id, message);
+    for (const message of seen) registry.#messages.add(message);
     await registry.#dataKeys.open([...registry.#state.plain.data_key.values()]);
     registry.#appliedRevision = registry.#state.revision;
     options.log('info', 'registry opened from disk', {
@@ -243,11 +250,15 @@ export class Registry {
   }
 
   /**
-   * Makes changes that this gateway itself is the source of, and gives them the next revision. They are on the disk
-   * before they are in force. Rejects with RefusedRevisionError or NotPersistedError, and nothing changed.
+   * Makes changes that this gateway itself is the source of, and gives them the next revision. `decide` says which,
+   * and sees all changes before; null makes none. They are on the disk before they are in force. Rejects with
+   * RefusedRevisionError or NotPersistedError, and nothing changed.
    */
-  change(changes: readonly Change[], message: SeenMessage | null = null): Promise<void> {
+  change(decide: () => OwnChange | null): Promise<void> {
     return this.#exclusively(async () => {
+      const decided = decide();
+      if (decided === null) return;
+      const { changes, message = null } = decided;
       const revision = this.#state.revision + 1;
       const stored = this.#pack(changes);
       await this.#prepare(stored);
@@ -259,15 +270,15 @@ export class Registry {
           throw new NotPersistedError((error as Error).message, { cause: error });
         }
       }
-      if (message !== null) this.#remember(message);
+      if (message !== null) this.#messages.add(message);
       this.#state.revision = revision;
       this.#publish(this.#state.apply(stored), revision);
     });
   }
 
-  /** Whether a portal's message has been acted on before. */
-  hasSeen(messageId: string): boolean {
-    return this.#seen.has(messageId);
+  /** The messages of a portal that have been acted on. */
+  get messages(): SeenMessages {
+    return this.#messages;
   }
 
   /**
@@ -379,14 +390,6 @@ export class Registry {
     return reference !== 0 && !this.#state.table.isTransient(reference);
   }
 
-  #remember(message: SeenMessage): void {
-    this.#seen.set(message.id, message);
-    for (const [id, { atMs }] of this.#seen) {
-      if (this.#seen.size <= maxSeenMessages && atMs > message.atMs - seenMessageMs) break;
-      this.#seen.delete(id);
-    }
-  }
-
   #onWriteError(error: unknown): void {
     this.#writer.forgetWritten();
     this.#options.log('error', 'the registry copy cannot be written', { error: (error as Error).message });
@@ -399,13 +402,10 @@ export class Registry {
     const disk = this.#disk;
     const persistent = (kind: string, id: string): boolean => !this.#declared.has(`${kind} ${id}`);
     this.#compaction = this.#housekeeping
-      .paused(() => disk.compact(() => this.#writer.snapshotFrames(persistent, this.#seen.values())))
+      .paused(() => disk.compact(() => this.#writer.snapshotFrames(persistent, this.#messages.all())))
       .catch((error: unknown) => this.#onWriteError(error))
       .finally(() => {
         this.#compaction = null;
       });
   }
 }
-
-const maxSeenMessages = 100_000;
-const seenMessageMs = 7 * 86_400_000;

@@ -3,6 +3,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Change } from '#contract/registry.ts';
+import { KeyAudit } from '../admin/key-audit.ts';
+import { keyAdmin } from '../admin/keys.ts';
+import { portalWebhook } from '../admin/portal-webhook.ts';
+import type { AdminHandler } from '../admin/server.ts';
 import type { RoutingInput } from '../compile.ts';
 import type { MetricSnapshot } from '../telemetry/metrics.ts';
 import { ControlSource, type ControlSourceOptions } from './control-source.ts';
@@ -19,6 +23,8 @@ export interface StartRegistryOptions {
   readonly otherProviders?: readonly KeyProvider[];
   /** Objects of the configuration (file, `API_KEYS`), for a gateway that stands alone. */
   readonly declared?: readonly Change[];
+  /** What the portal signs its messages with (`whsec_…`); null: there is no such endpoint. Stand-alone only. */
+  readonly portalWebhookSecret?: string | null;
   /** The version of this program, for acknowledgements. */
   readonly version: string;
   readonly log: RegistryOptions['log'];
@@ -38,6 +44,16 @@ export interface RunningRegistry {
   /** For `/healthz`. */
   health(): Record<string, unknown>;
   metrics(): MetricSnapshot[];
+  /** Endpoints for the admin listener: for operators, and those that recognise their callers themselves. */
+  readonly adminHandlers: {
+    readonly privileged: readonly AdminHandler[];
+    readonly open: readonly AdminHandler[];
+  };
+  /**
+   * Puts another configuration in force where the gateway stands alone. Rejects with a RefusedRevisionError, and the
+   * former stays.
+   */
+  declare(objects: readonly Change[]): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -56,6 +72,7 @@ export async function startRegistry(options: StartRegistryOptions): Promise<Runn
     onDamage: control === null ? 'refuse' : 'set_aside',
     ...(options.checkRouting ? { checkRouting: options.checkRouting } : {}),
   });
+  const audit = new KeyAudit(dataDir === null ? null : join(dataDir, 'audit', 'keys.ndjson'), log);
   let source: ControlSource | null = null;
   if (control === null) await registry.declare(options.declared ?? []);
   else {
@@ -89,6 +106,14 @@ export async function startRegistry(options: StartRegistryOptions): Promise<Runn
       },
     }),
     metrics: () => registryMetrics(registry, source?.status ?? null),
+    adminHandlers: {
+      privileged: [keyAdmin({ registry, audit, standAlone: control === null })],
+      open:
+        control === null && options.portalWebhookSecret
+          ? [portalWebhook({ registry, audit, secret: options.portalWebhookSecret })]
+          : [],
+    },
+    declare: (objects) => (control === null ? registry.declare(objects) : Promise.resolve()),
     close: async () => {
       await source?.close();
       await registry.close();

@@ -29,7 +29,11 @@ export interface FileHead {
 /** A message of a portal that has been acted on. */
 export interface SeenMessage {
   readonly id: string;
+  /** When it was acted on. */
   readonly atMs: number;
+  /** The key it was about, and when it says that this was so. */
+  readonly keyId?: string;
+  readonly toldAtMs?: number;
 }
 
 /** Receives the entries of frames. Buffers are valid during the call. */
