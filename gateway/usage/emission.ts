@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { createHttpTransport, type HttpTransportOptions } from './http-transport.ts';
-import { createKafkaTransport, type KafkaTransportOptions } from './kafka-transport.ts';
-import { createRedisTransport, type RedisTransportOptions } from './redis-transport.ts';
+import type { KafkaTransportOptions } from './kafka-transport.ts';
+import type { RedisTransportOptions } from './redis-transport.ts';
 import { Shipper } from './shipper.ts';
 import { Spool, type SpoolOptions, type SpoolStats } from './spool.ts';
 import type { UsageTransport } from './transport.ts';
@@ -45,7 +45,7 @@ export async function createUsageEmission(options: EmissionOptions): Promise<Usa
   const shipper = options.transport
     ? new Shipper({
         spool,
-        transport: 'send' in options.transport ? options.transport : createTransport(options.transport),
+        transport: 'send' in options.transport ? options.transport : await createTransport(options.transport),
         refusedDirectory: join(options.spool.directory, 'refused'),
         ...(options.minBackoffMs === undefined ? {} : { minBackoffMs: options.minBackoffMs }),
         ...(options.maxBackoffMs === undefined ? {} : { maxBackoffMs: options.maxBackoffMs }),
@@ -70,8 +70,14 @@ export async function createUsageEmission(options: EmissionOptions): Promise<Usa
   };
 }
 
-export function createTransport(options: TransportOptions): UsageTransport {
-  if (options.kind === 'http') return createHttpTransport(options);
-  if (options.kind === 'redis') return createRedisTransport(options);
-  return createKafkaTransport(options);
+/** The clients of Redis and Kafka are loaded only when they are used: they take long to load. */
+export async function createTransport(options: TransportOptions): Promise<UsageTransport> {
+  switch (options.kind) {
+    case 'http':
+      return createHttpTransport(options);
+    case 'redis':
+      return (await import('./redis-transport.ts')).createRedisTransport(options);
+    case 'kafka':
+      return (await import('./kafka-transport.ts')).createKafkaTransport(options);
+  }
 }
