@@ -77,6 +77,8 @@ export function currentAge(stored: StoredTimes, nowMs: number): number {
 /** How a request's own directives limit what it may be answered with (RFC 9111 section 5.2.1). */
 export function satisfiesRequest(directives: RequestDirectives, ageMs: number, lifetimeMs: number): boolean {
   if (directives.noCache) return false;
+  // Whoever writes zero means to have it validated, also within its first moment.
+  if (directives.maxAge === 0) return false;
   if (directives.maxAge !== null && ageMs > directives.maxAge * 1000) return false;
   if (directives.minFresh !== null && lifetimeMs - ageMs < directives.minFresh * 1000) return false;
   return true;

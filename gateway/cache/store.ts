@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Purge } from '#contract/cache.ts';
-import { isPurged, RemovalLog, resourceOf } from './removal.ts';
+import { type BroadPurge, isPurged, RemovalLog } from './removal.ts';
 import { type ResponseRecord, StoredResponse } from './stored-response.ts';
 import { type SelectingRequest, selectingKey } from './vary.ts';
 
@@ -163,26 +162,25 @@ export class ResponseStore {
     this.#entries.delete(entry);
   }
 
-  /** Removes all of a resource (RFC 9111 section 4.4). */
-  invalidate(resource: string, nowMs: number): number {
-    this.#removals.addResource(resource, nowMs);
-    const entries = this.#entriesOf(resource);
-    for (const entry of entries) this.#entries.delete(entry);
-    return entries.length;
+  /** Removes all of a resource (RFC 9111 section 4.4), or makes it stale; returns how many entries it was. */
+  invalidate(resource: string, nowMs: number, soft = false): number {
+    if (!soft) this.#removals.addResource(resource, nowMs);
+    return this.#remove(this.#entriesOf(resource), nowMs, soft);
   }
 
-  /** Removes what an operator names, or makes it stale; returns how many entries it was. */
-  purge(purge: Purge, nowMs: number): number {
+  /** The same for all that an operator names. */
+  purge(purge: BroadPurge, nowMs: number): number {
     if (!purge.soft) this.#removals.addPurge(purge, nowMs);
-    const meant =
-      purge.kind === 'url'
-        ? this.#entriesOf(resourceOf(purge.value))
-        : [...this.#entries.keys()].filter((entry) => isPurged(purge, entry.record));
-    for (const entry of meant) {
-      if (purge.soft) entry.expire(nowMs);
+    const meant = [...this.#entries.keys()].filter((entry) => isPurged(purge, entry.record));
+    return this.#remove(meant, nowMs, purge.soft);
+  }
+
+  #remove(entries: readonly StoredResponse[], nowMs: number, soft: boolean): number {
+    for (const entry of entries) {
+      if (soft) entry.expire(nowMs);
       else this.#entries.delete(entry);
     }
-    return meant.length;
+    return entries.length;
   }
 
   #entriesOf(resource: string): StoredResponse[] {
