@@ -22,6 +22,8 @@ export interface GatewayConfig {
   readonly control: { readonly url: string; readonly token: string } | null;
   /** Bearer token of the admin listener's privileged endpoints; null refuses them. */
   readonly operatorToken: string | null;
+  /** What a portal signs its messages of key changes with; null: no such endpoint. Stand-alone gateways only. */
+  readonly portalWebhookSecret: string | null;
   /** The file of the local key provider, which opens sealed secrets. */
   readonly keyFile: string | null;
   readonly redisUrl: string | null;
@@ -130,6 +132,12 @@ export function resolveConfig(
     dataDir,
     control,
     operatorToken: overrides.operatorToken ?? text('TOLLGATE_OPERATOR_TOKEN') ?? null,
+    portalWebhookSecret:
+      matching(
+        'TOLLGATE_PORTAL_WEBHOOK_SECRET',
+        /^whsec_(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$/,
+        'whsec_ and base64, as of Standard Webhooks',
+      ) ?? null,
     keyFile: overrides.keyFile ?? text('TOLLGATE_KEY_FILE') ?? null,
     redisUrl,
     accessLog: overrides.accessLog ?? text('TOLLGATE_ACCESS_LOG') ?? settings.accessLog ?? '-',

@@ -20,6 +20,8 @@ export interface RunningGateway {
   readonly adminUrl: string | null;
   /** Why requests cannot be served yet, or null. */
   readiness(): string | null;
+  /** Puts another declared registry in force where the gateway stands alone. Rejects, and the former stays. */
+  declare(objects: readonly Change[]): Promise<void>;
   /** Drains and stops; resolves when all is closed. */
   close(): Promise<void>;
 }
@@ -40,6 +42,7 @@ export async function startGateway(
     control: config.control,
     keyFile: config.keyFile,
     declared,
+    portalWebhookSecret: config.portalWebhookSecret,
     version: '0.1.0',
     log: logLine,
   });
@@ -85,7 +88,7 @@ export async function startGateway(
           ...followed.health(),
         }),
         metrics: exposition,
-        privileged: [],
+        ...followed.adminHandlers,
         logFault: (error) => log.error({ error: String((error as Error)?.stack ?? error) }, 'admin fault'),
       })
     : null;
@@ -111,6 +114,7 @@ export async function startGateway(
     url: `http://${host}:${port}`,
     adminUrl,
     readiness,
+    declare: (objects) => followed.declare(objects),
     close,
   };
 }
