@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { issuerSchema } from './issuers.ts';
 import { usageSettingsSchema } from './usage-settings.ts';
 
 /** The `gateway:` section of tollgate.yaml; everything has a default. */
@@ -39,6 +40,7 @@ export const gatewaySettingsSchema = Type.Object(
     headTimeoutMs: Type.Optional(duration),
     bodyIdleTimeoutMs: Type.Optional(duration),
     keepAliveTimeoutMs: Type.Optional(duration),
+    issuers: Type.Optional(Type.Array(issuerSchema, { description: 'Whose tokens are believed.' })),
     usage: Type.Optional(usageSettingsSchema),
   },
   closed,

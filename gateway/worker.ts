@@ -4,6 +4,7 @@ import { ResponseCache } from './cache/response-cache.ts';
 import { Channel } from './channel.ts';
 import type { GatewayConfig } from './config.ts';
 import { SharedNonces } from './credentials/nonces.ts';
+import { Tokens } from './credentials/tokens.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Exchange } from './exchange.ts';
 import { Gateway } from './gateway.ts';
@@ -57,9 +58,17 @@ const registry = new WorkerRegistry({
   onRouting: (routing) => gateway.route(routing),
 });
 
+const tokens = new Tokens(config.issuers, {
+  now: Date.now,
+  onFailure: (issuer, error) =>
+    log.warn({ issuer, error: String(error) }, 'the keys of an issuer were not fetched'),
+});
+void tokens.prepare(Date.now());
+
 const dependencies: Dependencies = {
   keys: registry.keys,
   limiter: new LocalLimiter(shared.limiterMemory as LimiterMemory, memberOf(index)),
+  tokens,
   nonces: new SharedNonces(shared.nonces as SharedArrayBuffer),
   forwarder,
   metrics,
