@@ -71,7 +71,7 @@ export interface StoredTimes {
 /** current_age of RFC 9111 section 4.2.3 in milliseconds. A clock set back does not make a response younger. */
 export function currentAge(stored: StoredTimes, nowMs: number): number {
   const residentMs = nowMs - stored.responseTimeMs;
-  return stored.initialAgeMs + (residentMs > 0 ? residentMs : 0);
+  return stored.initialAgeMs + Math.max(residentMs, 0);
 }
 
 /** How a request's own directives limit what it may be answered with (RFC 9111 section 5.2.1). */

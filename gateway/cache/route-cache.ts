@@ -318,6 +318,10 @@ export class RouteCache implements FlightControl {
     return this.#cache.allocate;
   }
 
+  learn(record: ResponseRecord): void {
+    this.#cache.store.learn(record);
+  }
+
   store(record: ResponseRecord): void {
     this.#cache.put(record);
   }

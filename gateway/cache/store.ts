@@ -3,10 +3,16 @@ import { type BroadPurge, isPurged, RemovalLog } from './removal.ts';
 import { type ResponseRecord, StoredResponse } from './stored-response.ts';
 import { type SelectingRequest, selectingKey } from './vary.ts';
 
-/** The stored responses of one resource that name the same selecting fields. */
-interface VariantGroup {
+/** What answers of a resource are selected by. */
+interface Shape {
   readonly vary: readonly string[];
   readonly perConsumer: boolean;
+}
+
+const keptShapes = 10_000;
+
+/** The stored responses of one resource that name the same selecting fields. */
+interface VariantGroup extends Shape {
   readonly variants: Map<string, StoredResponse>;
 }
 
@@ -32,6 +38,8 @@ export class ResponseStore {
   readonly #resources = new Map<string, Resource>();
   readonly #entries: LRUCache<StoredResponse, StoredResponse>;
   readonly #removals = new RemovalLog();
+  /** The latest answer's, also while its body is still coming. */
+  readonly #shapes = new Map<string, Shape>();
   readonly #usage = new Map<string, StoreUsage>();
 
   constructor(maxBytes: number) {
@@ -75,14 +83,21 @@ export class ResponseStore {
     return this.#resources.has(resource);
   }
 
+  /** Remembers what an answer is selected by, before it is stored. */
+  learn({ resource, vary, consumer }: Pick<ResponseRecord, 'resource' | 'vary' | 'consumer'>): void {
+    this.#shapes.delete(resource);
+    if (vary.length === 0 && consumer === null) return;
+    this.#shapes.set(resource, { vary, perConsumer: consumer !== null });
+    if (this.#shapes.size > keptShapes) this.#shapes.delete(this.#shapes.keys().next().value!);
+  }
+
   /**
-   * The key under which requests for one response meet: the resource and, as far as stored responses tell, what selects
+   * The key under which requests for one response meet: the resource and, as far as its answers have told, what selects
    * among its variants.
    */
   meetingKey(lookup: Lookup, request: SelectingRequest): string {
-    const groups = this.#resources.get(lookup.resource)?.groups;
-    const group = groups?.at(-1);
-    const key = group === undefined ? null : variantKey(group, lookup, request);
+    const shape = this.#shapes.get(lookup.resource) ?? this.#resources.get(lookup.resource)?.groups.at(-1);
+    const key = shape === undefined ? null : variantKey(shape, lookup, request);
     return `${lookup.resource} ${key ?? lookup.partition}`;
   }
 
@@ -197,7 +212,7 @@ export class ResponseStore {
   }
 }
 
-function isGroupOf(group: VariantGroup, record: ResponseRecord): boolean {
+function isGroupOf(group: Shape, record: ResponseRecord): boolean {
   return group.perConsumer === (record.consumer !== null) && group.vary.join() === record.vary.join();
 }
 
@@ -208,7 +223,7 @@ function isNewer(entry: StoredResponse, than: StoredResponse): boolean {
   );
 }
 
-function variantKey(group: VariantGroup, lookup: Lookup, request: SelectingRequest): string | null {
+function variantKey(group: Shape, lookup: Lookup, request: SelectingRequest): string | null {
   if (group.perConsumer && lookup.consumer === null) return null;
   if (group.vary.length === 0 && !group.perConsumer) return lookup.partition;
   const owner = group.perConsumer ? lookup.consumer : '';
