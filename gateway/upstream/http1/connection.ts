@@ -2,11 +2,13 @@ import { connect as connectTcp, isIP, type Socket, type TcpNetConnectOpts } from
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import type { ResponseFault } from '../../wire/http1/faults.ts';
 import { lastChunk } from '../../wire/http1/head-text.ts';
-import { writeWithHead } from '../../wire/http1/socket-writer.ts';
+import { ByteReader, type ByteSink } from '../../wire/sockets/byte-reader.ts';
+import { copyPiece } from '../../wire/sockets/read-buffer.ts';
+import { writeWithHead } from '../../wire/sockets/socket-writer.ts';
+import { TunnelSocket } from '../../wire/sockets/tunnel-socket.ts';
 import type { Timed, Timer } from '../../wire/timers/timer-wheel.ts';
 import type { Http1Call } from './call.ts';
 import type { TargetPool } from './pool.ts';
-import { copyPiece, ownBuffer, sharedBuffer } from './read-buffer.ts';
 import { requestHead } from './request-head.ts';
 import { ResponseReader, type ResponseSink } from './response-reader.ts';
 
@@ -14,7 +16,7 @@ import { ResponseReader, type ResponseSink } from './response-reader.ts';
 const ownBufferBytes = 16_384;
 
 /** One connection to a target; carries one request at a time. */
-export class UpstreamConnection implements ResponseSink, Timed {
+export class UpstreamConnection implements ResponseSink, ByteSink, Timed {
   readonly socket: Socket;
   readonly #pool: TargetPool;
   readonly #timer: Timer;
@@ -25,25 +27,18 @@ export class UpstreamConnection implements ResponseSink, Timed {
   #timedOut = false;
   #requests = 0;
   #chunkedBody = false;
-  /** The buffer being read into is not the shared one. */
-  #owned: boolean;
+  #owned = false;
   #lastRead = 0;
+  #tunnel: TunnelSocket | null = null;
   #switched: string[] | null = null;
 
-  /** A connection for an upgrade reads as a stream, so that its socket can be given away. */
-  constructor(pool: TargetPool, forUpgrade: boolean) {
+  constructor(pool: TargetPool) {
     this.#pool = pool;
     this.#timer = pool.wheel.timer(this);
-    this.#owned = forUpgrade;
     const { upstream } = pool;
     const host = upstream.hostname.startsWith('[') ? upstream.hostname.slice(1, -1) : upstream.hostname;
-    const target: TcpNetConnectOpts = { host, port: upstream.port, noDelay: true };
-    if (!forUpgrade) {
-      target.onread = {
-        buffer: this.#nextBuffer as () => Buffer,
-        callback: (size, buffer) => this.#onRead(size, buffer as Buffer),
-      };
-    }
+    const onread = new ByteReader(this);
+    const target: TcpNetConnectOpts = { host, port: upstream.port, noDelay: true, onread };
     this.socket = upstream.secure ? connectTls(this.#tlsOptions(target, host)) : connectTcp(target);
     const { socket } = this;
     pool.wheel.arm(this.#timer, upstream.connectTimeoutMs);
@@ -53,7 +48,6 @@ export class UpstreamConnection implements ResponseSink, Timed {
       pool.onConnected(this);
     });
     if (upstream.secure) socket.on('session', (session: Buffer) => pool.keepSession(session));
-    if (forUpgrade) socket.on('data', this.#onData);
     socket.on('end', this.#onEnd);
     socket.on('drain', this.#onDrain);
     socket.on('error', ignore);
@@ -145,33 +139,24 @@ export class UpstreamConnection implements ResponseSink, Timed {
 
   // Receiving.
 
-  /** Null: go on with the buffer in use. */
-  readonly #nextBuffer = (): Buffer | null => {
-    if (this.#call !== null && this.#reader.streams(ownBufferBytes, this.#lastRead)) {
-      this.#owned = true;
-      return ownBuffer();
-    }
-    if (this.#connected && !this.#owned) return null;
-    this.#owned = false;
-    return sharedBuffer;
-  };
+  get wantsOwnBuffer(): boolean {
+    return this.#call !== null && this.#reader.streams(ownBufferBytes, this.#lastRead);
+  }
 
-  readonly #onData = (chunk: Buffer): void => {
-    this.#onRead(chunk.length, chunk);
-  };
-
-  #onRead(size: number, buffer: Buffer): boolean {
-    this.#lastRead = size;
+  onBytes(buffer: Buffer, size: number, owned: boolean): boolean {
+    if (this.#tunnel !== null) return this.#tunnel.feed(buffer, size, owned);
     if (this.#call === null) {
       // Nothing was asked: whatever this is, it must not become the answer to the next request.
       this.destroy();
       return false;
     }
+    this.#lastRead = size;
+    this.#owned = owned;
     let at = 0;
     while (at < size && this.#call !== null) {
       at = this.#reader.read(buffer, at, size, this);
       if (this.#switched !== null) {
-        this.#switch(this.#switched, buffer.subarray(at, size));
+        this.#switch(this.#switched, Buffer.from(buffer.subarray(at, size)));
         break;
       }
     }
@@ -245,8 +230,9 @@ export class UpstreamConnection implements ResponseSink, Timed {
     call.over = true;
     call.connection = null;
     this.#pool.wheel.remove(this.#timer);
-    socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
-    call.handler.onUpgrade(headers, socket, head);
+    socket.off('end', this.#onEnd).off('drain', this.#onDrain);
+    this.#tunnel = new TunnelSocket(socket);
+    call.handler.onUpgrade(headers, this.#tunnel, head);
   }
 
   onFault(fault: ResponseFault | 'reset'): void {

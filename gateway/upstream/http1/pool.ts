@@ -26,8 +26,6 @@ export class TargetPool {
   readonly #idle: UpstreamConnection[] = [];
   readonly #open = new Set<UpstreamConnection>();
   readonly #waiting = new Set<Http1Call>();
-  /** Connections made for one upgrade each. */
-  readonly #upgrades = new Map<UpstreamConnection, Http1Call>();
   #connecting = 0;
   #closing = false;
   readonly #onEmpty: () => void;
@@ -67,12 +65,10 @@ export class TargetPool {
   }
 
   send(call: Http1Call): void {
-    if (call.request.upgrade === null) {
-      for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
-        if (!connection.usable) continue;
-        connection.dispatch(call);
-        return;
-      }
+    for (let connection = this.#idle.pop(); connection !== undefined; connection = this.#idle.pop()) {
+      if (!connection.usable) continue;
+      connection.dispatch(call);
+      return;
     }
     if (this.#waiting.size >= this.#limits.maxWaiting) {
       process.nextTick(failUnreachable, call);
@@ -81,8 +77,7 @@ export class TargetPool {
     this.#waiting.add(call);
     call.timer ??= this.wheel.timer(call);
     this.wheel.arm(call.timer, this.upstream.connectTimeoutMs);
-    if (call.request.upgrade !== null) this.#connectFor(call);
-    else this.#grow();
+    this.#grow();
   }
 
   /** A call that waited is no longer wanted. */
@@ -107,13 +102,7 @@ export class TargetPool {
 
   onConnected(connection: UpstreamConnection): void {
     this.#connecting--;
-    const own = this.#upgrades.get(connection);
-    if (own === undefined) this.release(connection);
-    else if (own.over) connection.destroy();
-    else {
-      this.forget(own);
-      connection.dispatch(own);
-    }
+    this.release(connection);
   }
 
   /** `timedOut`: while connecting; who waits has a deadline of his own then. */
@@ -123,13 +112,12 @@ export class TargetPool {
     if (at >= 0) this.#idle.splice(at, 1);
     if (!wasConnected) {
       this.#connecting--;
-      const failed = this.#upgrades.get(connection) ?? this.#first();
+      const failed = this.#first();
       if (failed !== null && !timedOut) {
         this.forget(failed);
         failed.fail('unreachable');
       }
     }
-    this.#upgrades.delete(connection);
     this.#grow();
     if (this.#open.size === 0) this.#onEmpty();
   }
@@ -144,24 +132,17 @@ export class TargetPool {
     });
   }
 
-  #connectFor(call: Http1Call): void {
-    this.#connecting++;
-    const connection = new UpstreamConnection(this, true);
-    this.#open.add(connection);
-    this.#upgrades.set(connection, call);
-  }
-
   #grow(): void {
     const { maxConnections, maxConnecting } = this.#limits;
     const wanted = Math.min(this.#waiting.size, maxConnecting);
     while (this.#connecting < wanted && this.#open.size < maxConnections) {
       this.#connecting++;
-      this.#open.add(new UpstreamConnection(this, false));
+      this.#open.add(new UpstreamConnection(this));
     }
   }
 
   #first(): Http1Call | null {
-    for (const call of this.#waiting) if (call.request.upgrade === null) return call;
+    for (const call of this.#waiting) return call;
     return null;
   }
 

@@ -14,6 +14,8 @@ export type BodyFraming = 'none' | 'length' | 'chunked' | 'close';
 const maxHeadBytes = 65536;
 const maxFields = 256;
 const smallRead = 2048;
+const nothing = Buffer.alloc(0);
+const versionText = Buffer.from('HTTP/1.', 'latin1');
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -25,6 +27,8 @@ const SP = 0x20;
  * is a fault. No sockets, no timers.
  */
 export class ResponseParser implements Cursor, ConnectionOptions {
+  bytes: Buffer = nothing;
+  base = 0;
   text = '';
   position = 0;
   /** The offset in the chunk last read behind the head. */
@@ -61,6 +65,7 @@ export class ResponseParser implements Cursor, ConnectionOptions {
   begin(method: string, upgradeAsked: boolean): void {
     this.#method = method;
     this.#upgradeAsked = upgradeAsked;
+    this.bytes = nothing;
     this.text = '';
     this.position = 0;
     this.#lineRead = false;
@@ -82,13 +87,24 @@ export class ResponseParser implements Cursor, ConnectionOptions {
       const close = chunk.indexOf('\r\n\r\n', start, 'latin1');
       if (close >= 0 && close + 4 < to) to = close + 4;
     }
-    const added = chunk.toString('latin1', start, to);
-    this.text = before === 0 ? added : this.text + added;
+    if (before === 0) {
+      this.bytes = chunk;
+      this.base = start;
+    } else {
+      this.bytes = Buffer.concat([this.bytes, chunk.subarray(start, to)]);
+      this.base = 0;
+    }
+    this.text = this.bytes.toString('latin1', this.base, before === 0 ? to : this.bytes.length);
     const reading = this.#parse();
     if (reading === 'complete') {
       this.consumed = start + this.position - before;
       this.text = '';
-    } else if (reading === 'partial' && this.text.length >= maxHeadBytes) return 'head_too_large';
+      this.bytes = nothing;
+    } else if (reading === 'partial') {
+      if (this.text.length >= maxHeadBytes) return 'head_too_large';
+      // The chunk is not ours to keep.
+      if (before === 0) this.bytes = Buffer.from(chunk.subarray(start, to));
+    }
     return reading;
   }
 
@@ -104,31 +120,31 @@ export class ResponseParser implements Cursor, ConnectionOptions {
 
   /** HTTP-version SP 3DIGIT [SP reason-phrase] CRLF: the space before a missing phrase may be missing too. */
   #readStatusLine(): Reading | ResponseFault {
-    const text = this.text;
-    const expected = 'HTTP/1.';
+    const { bytes, base } = this;
+    const length = base + this.text.length;
     for (let i = 0; i < 12; i++) {
-      if (i >= text.length) return 'partial';
-      const code = text.charCodeAt(i);
+      if (base + i >= length) return 'partial';
+      const code = bytes[base + i]!;
       let fits: boolean;
-      if (i < 7) fits = code === expected.charCodeAt(i);
+      if (i < 7) fits = code === versionText[i];
       else if (i === 7) fits = code === 0x30 || code === 0x31;
       else if (i === 8) fits = code === SP;
       else if (i === 9) fits = code >= 0x31 && code <= 0x39;
       else fits = code >= 0x30 && code <= 0x39;
       if (!fits) return 'status_line';
     }
-    let at = 12;
-    if (at === text.length) return 'partial';
-    if (text.charCodeAt(at) !== CR && text.charCodeAt(at) !== SP) return 'status_line';
-    while (at < text.length && fieldByte[text.charCodeAt(at)] === 1) at++;
-    if (at === text.length) return 'partial';
-    if (text.charCodeAt(at) !== CR) return text.charCodeAt(at) === LF ? 'bare_lf' : 'status_line';
-    if (at + 1 === text.length) return 'partial';
-    if (text.charCodeAt(at + 1) !== LF) return 'bare_cr';
-    this.minorVersion = text.charCodeAt(7) - 0x30;
+    let at = base + 12;
+    if (at === length) return 'partial';
+    if (bytes[at] !== CR && bytes[at] !== SP) return 'status_line';
+    while (at < length && fieldByte[bytes[at]!] === 1) at++;
+    if (at === length) return 'partial';
+    if (bytes[at] !== CR) return bytes[at] === LF ? 'bare_lf' : 'status_line';
+    if (at + 1 === length) return 'partial';
+    if (bytes[at + 1] !== LF) return 'bare_cr';
+    this.minorVersion = bytes[base + 7]! - 0x30;
     this.status =
-      (text.charCodeAt(9) - 0x30) * 100 + (text.charCodeAt(10) - 0x30) * 10 + text.charCodeAt(11) - 0x30;
-    this.position = at + 2;
+      (bytes[base + 9]! - 0x30) * 100 + (bytes[base + 10]! - 0x30) * 10 + bytes[base + 11]! - 0x30;
+    this.position = at + 2 - base;
     return this.status > 599 ? 'status_code' : 'complete';
   }
 

@@ -2,6 +2,8 @@ import type { RequestFault } from './faults.ts';
 import { type Cursor, readFields } from './fields.ts';
 import { fieldByte, hexValue, tokenLower } from './grammar.ts';
 
+const nothing = Buffer.alloc(0);
+
 const HTAB = 0x09;
 const LF = 0x0a;
 const CR = 0x0d;
@@ -52,6 +54,8 @@ type State =
  * something else than `data`. Extensions are checked and dropped; they are bounded in all, as trailers are.
  */
 export class ChunkedDecoder implements Cursor {
+  bytes: Buffer = nothing;
+  base = 0;
   text = '';
   position = 0;
   dataStart = 0;
@@ -191,7 +195,11 @@ export class ChunkedDecoder implements Cursor {
     const before = this.text.length;
     const room = maxTrailerBytes - before;
     const to = end - start > room ? start + room : end;
-    this.text += chunk.toString('latin1', start, to);
+    this.bytes =
+      before === 0
+        ? Buffer.from(chunk.subarray(start, to))
+        : Buffer.concat([this.bytes, chunk.subarray(start, to)]);
+    this.text = this.bytes.toString('latin1');
     const reading = readFields(this, this.#fields, maxTrailers);
     if (reading === 'partial') {
       this.offset = to;

@@ -3,6 +3,9 @@ import type { Duplex } from 'node:stream';
 import { Exchange } from '../../exchange.ts';
 import { type Refusal, refusal } from '../../refusal.ts';
 import type { BodyReceiver, Downstream } from '../downstream.ts';
+import { type ByteSink, readBytes } from '../sockets/byte-reader.ts';
+import { writeWithHead } from '../sockets/socket-writer.ts';
+import { TunnelSocket } from '../sockets/tunnel-socket.ts';
 import type { Timed, Timer } from '../timers/timer-wheel.ts';
 import type { ConnectionHost } from './connection-host.ts';
 import { type RequestFault, requestFaults } from './faults.ts';
@@ -10,7 +13,6 @@ import { lastChunk } from './head-text.ts';
 import { RequestBody } from './request-body.ts';
 import { RequestParser } from './request-parser.ts';
 import { interimHead, responseHead, switchHead } from './response-head.ts';
-import { writeWithHead } from './socket-writer.ts';
 
 /** Bytes of later requests that are held while one is answered; beyond, the socket is not read. */
 const maxHeldBytes = 65_536;
@@ -18,6 +20,9 @@ const maxHeldBytes = 65_536;
 const maxDiscardedBytes = 65_536;
 /** What is read and thrown away after the last response, so that the client gets to see it (RFC 9112 section 9.6). */
 const maxLingerBytes = 1_048_576;
+
+/** From this many bytes of body on, reads get buffers of their own instead of being copied out of the shared one. */
+const ownBufferBytes = 16_384;
 
 const nothing = Buffer.alloc(0);
 
@@ -28,7 +33,7 @@ type Framing = 'length' | 'chunked' | 'unframed' | 'bodiless';
  * One HTTP/1 connection from a client. Requests are taken one after the other, so that answers keep their order and
  * pipelined requests wait as bytes. It is itself the downstream of the exchange under way.
  */
-export class Http1Connection implements Downstream, Timed {
+export class Http1Connection implements Downstream, ByteSink, Timed {
   readonly socket: Socket;
   readonly #host: ConnectionHost;
   readonly #parser: RequestParser;
@@ -39,6 +44,10 @@ export class Http1Connection implements Downstream, Timed {
   /** Bytes that have arrived and not been read, from `#at` on. */
   #input: Buffer | null = null;
   #at = 0;
+  #end = 0;
+  /** `#input` may be kept and cut into pieces that are handed on. */
+  #owned = false;
+  #lastRead = 0;
   #pumping = false;
   #reading = true;
   /** The client has sent its last byte. */
@@ -47,6 +56,7 @@ export class Http1Connection implements Downstream, Timed {
   #lingering = false;
   #lingered = 0;
   #detached = false;
+  #tunnel: TunnelSocket | null = null;
   #answered = 0;
 
   #persistent = true;
@@ -56,17 +66,16 @@ export class Http1Connection implements Downstream, Timed {
   #remaining = 0;
 
   constructor(socket: Socket, host: ConnectionHost, secure: boolean, remoteAddress: string) {
-    this.socket = socket;
     this.#host = host;
     this.#parser = new RequestParser(host.limits, secure, remoteAddress);
     this.#parser.begin();
     this.#timer = host.wheel.timer(this);
     host.wheel.arm(this.#timer, host.headTimeoutMs);
-    socket.on('data', this.#onData);
-    socket.on('end', this.#onEnd);
-    socket.on('drain', this.#onDrain);
-    socket.on('error', ignore);
-    socket.on('close', this.#onClose);
+    this.socket = readBytes(socket, this);
+    this.socket.on('end', this.#onEnd);
+    this.socket.on('drain', this.#onDrain);
+    this.socket.on('error', ignore);
+    this.socket.on('close', this.#onClose);
   }
 
   get remoteAddress(): string {
@@ -85,21 +94,38 @@ export class Http1Connection implements Downstream, Timed {
 
   // From the socket.
 
-  readonly #onData = (chunk: Buffer): void => {
+  onBytes(chunk: Buffer, size: number, owned: boolean): boolean {
+    if (this.#tunnel !== null) return this.#tunnel.feed(chunk, size, owned);
     if (this.#lingering) {
-      this.#linger(chunk.length);
-      return;
+      this.#linger(size);
+      return true;
     }
-    const input = this.#input;
-    if (input === null) {
+    this.#lastRead = size;
+    const held = this.#input;
+    if (held === null) {
       this.#input = chunk;
       this.#at = 0;
+      this.#end = size;
+      this.#owned = owned;
     } else {
-      this.#input = Buffer.concat([this.#at === 0 ? input : input.subarray(this.#at), chunk]);
+      this.#input = Buffer.concat([held.subarray(this.#at, this.#end), chunk.subarray(0, size)]);
       this.#at = 0;
+      this.#end = this.#input.length;
+      this.#owned = true;
     }
     this.#pump();
-  };
+    if (this.#input !== null && !this.#owned) {
+      this.#input = Buffer.from(this.#input.subarray(this.#at, this.#end));
+      this.#at = 0;
+      this.#end = this.#input.length;
+      this.#owned = true;
+    }
+    return true;
+  }
+
+  get wantsOwnBuffer(): boolean {
+    return this.#body.exceeds(ownBufferBytes, this.#lastRead) && this.#input === null;
+  }
 
   readonly #onEnd = (): void => {
     this.#halfClosed = true;
@@ -179,15 +205,13 @@ export class Http1Connection implements Downstream, Timed {
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    if (this.#input !== null && this.#at >= this.#input.length) this.#input = null;
+    if (this.#at >= this.#end) this.#input = null;
     while (this.#input !== null && !this.#lingering && !this.#detached && this.#step()) {
-      if (this.#input !== null && this.#at >= this.#input.length) this.#input = null;
+      if (this.#at >= this.#end) this.#input = null;
     }
     this.#pumping = false;
-    const input = this.#input;
-    if (input !== null) {
-      const held = input.length - this.#at;
-      if (this.#reading && (this.#body.open || held > maxHeldBytes)) {
+    if (this.#input !== null) {
+      if (this.#reading && (this.#body.open || this.#end - this.#at > maxHeldBytes)) {
         this.#reading = false;
         this.socket.pause();
       }
@@ -206,7 +230,7 @@ export class Http1Connection implements Downstream, Timed {
   }
 
   #stepBody(): boolean {
-    const step = this.#body.step(this.#input!, this.#at);
+    const step = this.#body.step(this.#input!, this.#at, this.#end, this.#owned);
     if (step === 'waiting') return false;
     const exchange = this.#exchange;
     if (step === 'more' || step === 'whole') {
@@ -217,8 +241,7 @@ export class Http1Connection implements Downstream, Timed {
       }
       return true;
     }
-    this.#input = nothing;
-    this.#at = 0;
+    this.#at = this.#end;
     this.#host.onFault?.(step);
     const refused = refusal(requestFaults[step].code);
     if (exchange !== null) this.#giveUp(exchange, refused);
@@ -231,13 +254,17 @@ export class Http1Connection implements Downstream, Timed {
     const input = this.#input!;
     const started = parser.started;
     if (this.#answered === 0 && !started && input[this.#at] === 0x50) {
-      const preface = readPreface(input, this.#at);
+      const preface = readPreface(input, this.#at, this.#end);
       if (preface === 'partial') return false;
-      if (preface === 'complete' && this.#host.takeHttp2(this, input.subarray(this.#at))) return true;
+      if (
+        preface === 'complete' &&
+        this.#host.takeHttp2(this, Buffer.from(input.subarray(this.#at, this.#end)))
+      )
+        return true;
     }
-    const reading = parser.read(input, this.#at, input.length);
+    const reading = parser.read(input, this.#at, this.#end);
     if (reading === 'partial') {
-      this.#at = input.length;
+      this.#at = this.#end;
       if (!started) this.#host.wheel.arm(this.#timer, this.#host.headTimeoutMs);
       return true;
     }
@@ -301,7 +328,7 @@ export class Http1Connection implements Downstream, Timed {
   // Downstream: the request body.
 
   takeBody(): Buffer | null {
-    const taken = this.#body.take(this.#input, this.#at);
+    const taken = this.#body.take(this.#input, this.#at, this.#end, this.#owned);
     if (taken !== null && taken.length > 0) {
       this.#at = this.#body.offset;
       if (!this.#pumping) this.#pump();
@@ -317,7 +344,7 @@ export class Http1Connection implements Downstream, Timed {
     this.#body.receiver = receiver;
     if (this.#awaitsContinue) {
       this.#awaitsContinue = false;
-      if (this.#input === null || this.#at >= this.#input.length)
+      if (this.#input === null || this.#at >= this.#end)
         this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
     }
     this.#host.wheel.arm(this.#timer, this.#host.bodyIdleTimeoutMs);
@@ -437,11 +464,12 @@ export class Http1Connection implements Downstream, Timed {
   }
 
   switchProtocols(headers: readonly string[]): { socket: Duplex; head: Buffer } {
-    const { socket } = this;
-    socket.write(switchHead(headers), 'latin1');
-    const head = this.#input === null ? nothing : this.#input.subarray(this.#at);
+    this.socket.write(switchHead(headers), 'latin1');
+    const head = this.#input === null ? nothing : Buffer.from(this.#input.subarray(this.#at, this.#end));
     this.detach();
-    return { socket, head };
+    const tunnel = new TunnelSocket(this.socket);
+    this.#tunnel = tunnel;
+    return { socket: tunnel, head };
   }
 
   /** Gives the socket away: to a tunnel, or to another protocol. */
@@ -451,7 +479,7 @@ export class Http1Connection implements Downstream, Timed {
     this.#input = null;
     this.#host.wheel.remove(this.#timer);
     if (this.#totalTimer !== null) this.#host.wheel.remove(this.#totalTimer);
-    this.socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
+    this.socket.off('end', this.#onEnd).off('drain', this.#onDrain);
     if (!this.#reading) this.socket.resume();
   }
 
@@ -460,7 +488,7 @@ export class Http1Connection implements Downstream, Timed {
   /** Whether the connection ends with this response. */
   #closing(): boolean {
     if (!this.#persistent || this.#host.draining) return true;
-    if (this.#halfClosed && (this.#input === null || this.#at >= this.#input.length)) return true;
+    if (this.#halfClosed && (this.#input === null || this.#at >= this.#end)) return true;
     if (!this.#body.open) return false;
     const { remaining } = this.#body;
     return this.#awaitsContinue || remaining < 0 || remaining > maxDiscardedBytes;
@@ -528,8 +556,8 @@ function ignore(): void {}
 /** The HTTP/2 connection preface (RFC 9113 section 3.4). */
 const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
-function readPreface(input: Buffer, at: number): 'complete' | 'partial' | 'other' {
-  const size = Math.min(input.length - at, preface.length);
+function readPreface(input: Buffer, at: number, end: number): 'complete' | 'partial' | 'other' {
+  const size = Math.min(end - at, preface.length);
   if (input.compare(preface, 0, size, at, at + size) !== 0) return 'other';
   return size === preface.length ? 'complete' : 'partial';
 }

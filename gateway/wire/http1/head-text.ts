@@ -22,21 +22,24 @@ function cleanValue(value: string): string {
 }
 
 /**
- * Whether a field is the wire's own to send: framing and persistence. Names of these lengths only are compared; `name`
- * may be in any case.
+ * Whether a field is the wire's own to send: framing and persistence. Only names of these lengths and initials are
+ * compared; `name` may be in any case.
  */
 export function isFraming(name: string): boolean {
   switch (name.length) {
     case 7:
-      return name === 'trailer' || name === 'Trailer';
+      return startsWith(name, 0x74) && equalsName(name, 'trailer');
     case 10:
-      return equalsName(name, 'connection') || equalsName(name, 'keep-alive');
+      return (
+        (startsWith(name, 0x63) && equalsName(name, 'connection')) ||
+        (startsWith(name, 0x6b) && equalsName(name, 'keep-alive'))
+      );
     case 14:
-      return equalsName(name, 'content-length');
+      return startsWith(name, 0x63) && equalsName(name, 'content-length');
     case 16:
-      return equalsName(name, 'proxy-connection');
+      return startsWith(name, 0x70) && equalsName(name, 'proxy-connection');
     case 17:
-      return equalsName(name, 'transfer-encoding');
+      return startsWith(name, 0x74) && equalsName(name, 'transfer-encoding');
     default:
       return false;
   }
@@ -44,6 +47,10 @@ export function isFraming(name: string): boolean {
 
 export function isDate(name: string): boolean {
   return name.length === 4 && (name === 'date' || name === 'Date');
+}
+
+function startsWith(name: string, lower: number): boolean {
+  return (name.charCodeAt(0) | 0x20) === lower;
 }
 
 function equalsName(name: string, lower: string): boolean {

@@ -1,3 +1,16 @@
+import { tokenLower } from './grammar.ts';
+
+interface NameSource {
+  readonly bytes: Uint8Array;
+  readonly base: number;
+  readonly text: string;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly codes: Uint8Array;
+}
+
 /** Field names that are met often; they are handed out as these very strings, so that comparing them is cheap. */
 const known =
   'accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials ' +
@@ -24,7 +37,7 @@ const known =
 
 const slots = 1024;
 const mask = slots - 1;
-const table: string[][] = Array.from({ length: slots }, () => []);
+const table: Entry[][] = Array.from({ length: slots }, () => []);
 
 /** The hash that the field parser computes over lower-case codes as it scans a name. */
 export function hashName(name: string): number {
@@ -33,31 +46,28 @@ export function hashName(name: string): number {
   return hash;
 }
 
-for (const name of known.split(' ')) table[slotOf(hashName(name))]!.push(name);
+for (const name of known.split(' '))
+  table[slotOf(hashName(name))]!.push({ name, codes: Uint8Array.from(name, (c) => c.charCodeAt(0)) });
 
 function slotOf(hash: number): number {
   return (hash ^ (hash >>> 15)) & mask;
 }
 
 /**
- * The name in lower case that stands at `text[start, end)`. All of it has to be token characters; `hash` is that of
- * its lower-case codes.
+ * The name in lower case that stands at `bytes[start, end)` of a text. All of it has to be token characters; `hash` is
+ * that of its lower-case codes.
  */
-export function internName(text: string, start: number, end: number, hash: number): string {
+export function internName(source: NameSource, start: number, end: number, hash: number): string {
   const bucket = table[slotOf(hash)]!;
   const length = end - start;
   for (let b = 0; b < bucket.length; b++) {
-    const name = bucket[b]!;
-    if (name.length === length && equalsIgnoringCase(name, text, start)) return name;
+    const entry = bucket[b]!;
+    if (entry.codes.length === length && equalsLower(entry.codes, source.bytes, start)) return entry.name;
   }
-  return text.slice(start, end).toLowerCase();
+  return source.text.slice(start - source.base, end - source.base).toLowerCase();
 }
 
-function equalsIgnoringCase(name: string, text: string, start: number): boolean {
-  for (let i = 0; i < name.length; i++) {
-    const code = text.charCodeAt(start + i);
-    const expected = name.charCodeAt(i);
-    if (code !== expected && (code < 0x41 || code > 0x5a || code + 0x20 !== expected)) return false;
-  }
+function equalsLower(codes: Uint8Array, bytes: Uint8Array, start: number): boolean {
+  for (let i = 0; i < codes.length; i++) if (tokenLower[bytes[start + i]!] !== codes[i]) return false;
   return true;
 }

@@ -1,4 +1,5 @@
 import type { BodyReceiver } from '../downstream.ts';
+import { copyPiece } from '../sockets/read-buffer.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import type { RequestFault } from './faults.ts';
 
@@ -35,46 +36,52 @@ export class RequestBody {
     return this.#decoder === null ? this.#remaining : -1;
   }
 
-  /** The whole body if `input` holds it from `at` on; `offset` then stands behind it. */
-  take(input: Buffer | null, at: number): Buffer | null {
+  /** Whether it will go on for more than `bytes`, as far as that is known. */
+  exceeds(bytes: number, lastRead: number): boolean {
+    return this.open && (this.#decoder === null ? this.#remaining : lastRead) > bytes;
+  }
+
+  /**
+   * The whole body if `input[at, end)` begins with it; `offset` then stands behind it. Unless `owned`, the input is
+   * copied before it is handed on.
+   */
+  take(input: Buffer | null, at: number, end: number, owned: boolean): Buffer | null {
     if (!this.open) return nothing;
     if (input === null || this.#decoder !== null || this.receiver !== null) return null;
-    const end = at + this.#remaining;
-    if (end > input.length) return null;
+    const bodyEnd = at + this.#remaining;
+    if (bodyEnd > end) return null;
     this.open = false;
-    this.offset = end;
-    return at === 0 && end === input.length ? input : input.subarray(at, end);
+    this.offset = bodyEnd;
+    return owned ? input.subarray(at, bodyEnd) : copyPiece(input, at, bodyEnd);
   }
 
-  /** Reads the next piece of `input[at, …)`. */
-  step(input: Buffer, at: number): BodyStep {
+  /** Reads the next piece of `input[at, end)`. */
+  step(input: Buffer, at: number, end: number, owned: boolean): BodyStep {
     if (!this.discarding && (this.receiver === null || this.paused)) return 'waiting';
-    return this.#decoder === null ? this.#stepFixed(input, at) : this.#stepChunked(this.#decoder, input, at);
-  }
-
-  #stepFixed(input: Buffer, at: number): BodyStep {
-    const end = Math.min(input.length, at + this.#remaining);
-    this.#remaining -= end - at;
-    this.offset = end;
-    this.#deliver(input, at, end);
+    if (this.#decoder !== null) return this.#stepChunked(this.#decoder, input, at, end, owned);
+    const pieceEnd = Math.min(end, at + this.#remaining);
+    this.#remaining -= pieceEnd - at;
+    this.offset = pieceEnd;
+    this.#deliver(input, at, pieceEnd, owned);
     return this.#remaining === 0 ? this.#finish(null) : 'more';
   }
 
-  #stepChunked(decoder: ChunkedDecoder, input: Buffer, at: number): BodyStep {
-    const reading = decoder.read(input, at, input.length);
+  #stepChunked(decoder: ChunkedDecoder, input: Buffer, at: number, end: number, owned: boolean): BodyStep {
+    const reading = decoder.read(input, at, end);
     if (reading === 'partial' || reading === 'data' || reading === 'end') this.offset = decoder.offset;
     if (reading === 'partial') return 'more';
     if (reading === 'data') {
-      this.#deliver(input, decoder.dataStart, decoder.dataEnd);
+      this.#deliver(input, decoder.dataStart, decoder.dataEnd, owned);
       return 'more';
     }
     return reading === 'end' ? this.#finish(decoder.trailers) : reading;
   }
 
-  #deliver(input: Buffer, start: number, end: number): void {
+  #deliver(input: Buffer, start: number, end: number, owned: boolean): void {
     const { receiver } = this;
     if (this.discarding || receiver === null) return;
-    if (!receiver.onBody(input.subarray(start, end))) this.paused = true;
+    const piece = owned ? input.subarray(start, end) : copyPiece(input, start, end);
+    if (!receiver.onBody(piece)) this.paused = true;
   }
 
   #finish(trailers: readonly string[] | null): BodyStep {

@@ -24,67 +24,73 @@ const QUESTION = 0x3f;
  * (section 2.2), into `line`. A method longer than any known is 501, as the RFC asks.
  */
 export function readRequestLine(cursor: Cursor, line: RequestLine, maxBytes: number): Reading | RequestFault {
-  const text = cursor.text;
-  const length = text.length;
-  let start = cursor.position;
-  if (start === 0 && text.charCodeAt(0) === CR) {
-    if (length === 1) return 'partial';
-    if (text.charCodeAt(1) !== LF) return 'bare_cr';
-    start = 2;
+  const { bytes, base, text } = cursor;
+  const length = base + text.length;
+  let start = base + cursor.position;
+  if (cursor.position === 0 && bytes[start] === CR) {
+    if (text.length === 1) return 'partial';
+    if (bytes[start + 1] !== LF) return 'bare_cr';
+    start += 2;
   }
   if (start === length) return 'partial';
   const last = start + maxBytes;
   let at = start;
-  while (at < length && tokenLower[text.charCodeAt(at)] !== 0) {
+  while (at < length && tokenLower[bytes[at]!] !== 0) {
     if (++at - start > maxMethodBytes) return 'method_too_long';
   }
   if (at === length) return 'partial';
-  let code = text.charCodeAt(at);
+  let code = bytes[at]!;
   if (code !== SP || at === start) return lineFault(code, 'request_line');
   const methodEnd = at;
   const targetStart = at + 1;
-  at = scanTarget(text, targetStart, Math.min(length, last));
+  at = scanTarget(bytes, targetStart, Math.min(length, last));
   if (at === last) return 'target_too_long';
   if (at === length) return 'partial';
-  code = text.charCodeAt(at);
+  code = bytes[at]!;
   if (code !== SP || at === targetStart)
     return lineFault(code, at === targetStart ? 'request_line' : 'target_invalid');
-  const reading = readVersion(text, at + 1, line);
+  const reading = readVersion(bytes, at + 1, length, line);
   if (reading !== 'complete') return reading;
-  line.method = methodName(text, start, methodEnd);
-  line.target = text.slice(targetStart, at);
-  cursor.position = at + 11;
+  line.method = methodName(text, start - base, methodEnd - base);
+  line.target = text.slice(targetStart - base, at - base);
+  cursor.position = at + 11 - base;
   if (line.method === 'CONNECT' || line.method === 'TRACE') return 'method_unsupported';
-  return text.charCodeAt(targetStart) === SLASH ? checkTarget(line.target) : resolveTarget(line);
+  return bytes[targetStart] === SLASH ? checkTarget(bytes, targetStart, at) : resolveTarget(line);
 }
 
 /** Up to the first character that no form of a target may hold. */
-function scanTarget(text: string, from: number, to: number): number {
+function scanTarget(bytes: Uint8Array, from: number, to: number): number {
   let at = from;
   while (at < to) {
-    const code = text.charCodeAt(at);
+    const code = bytes[at]!;
     if (queryByte[code] === 0 && code !== PERCENT) break;
     at++;
   }
   return at;
 }
 
-function readVersion(text: string, from: number, line: RequestLine): Reading | RequestFault {
-  const expected = 'HTTP/';
+const versionText = Buffer.from('HTTP/', 'latin1');
+
+function readVersion(
+  bytes: Uint8Array,
+  from: number,
+  length: number,
+  line: RequestLine,
+): Reading | RequestFault {
   for (let i = 0; i < 10; i++) {
     const at = from + i;
-    if (at >= text.length) return 'partial';
-    const code = text.charCodeAt(at);
+    if (at >= length) return 'partial';
+    const code = bytes[at]!;
     let fits: boolean;
-    if (i < 5) fits = code === expected.charCodeAt(i);
+    if (i < 5) fits = code === versionText[i];
     else if (i === 6) fits = code === 0x2e;
     else if (i === 8) fits = code === CR;
     else if (i === 9) fits = code === LF;
     else fits = code >= 0x30 && code <= 0x39;
     if (!fits) return i === 9 ? 'bare_cr' : lineFault(code, 'version_invalid');
   }
-  if (text.charCodeAt(from + 5) !== 0x31) return 'version_unsupported';
-  const minor = text.charCodeAt(from + 7) - 0x30;
+  if (bytes[from + 5] !== 0x31) return 'version_unsupported';
+  const minor = bytes[from + 7]! - 0x30;
   if (minor > 1) return 'version_unsupported';
   line.httpVersion = minor === 1 ? '1.1' : '1.0';
   return 'complete';
@@ -117,13 +123,13 @@ function methodName(text: string, start: number, end: number): string {
 }
 
 /** Origin form: absolute-path ["?" query]. */
-function checkTarget(target: string): Reading | RequestFault {
+function checkTarget(bytes: Uint8Array, start: number, end: number): Reading | RequestFault {
   let allowed = pathByte;
-  for (let at = 1; at < target.length; at++) {
-    const code = target.charCodeAt(at);
+  for (let at = start + 1; at < end; at++) {
+    const code = bytes[at]!;
     if (allowed[code] === 1) continue;
     if (code === PERCENT) {
-      if (!(hexValue[target.charCodeAt(at + 1)]! < 16 && hexValue[target.charCodeAt(at + 2)]! < 16))
+      if (at + 2 >= end || hexValue[bytes[at + 1]!]! > 15 || hexValue[bytes[at + 2]!]! > 15)
         return 'target_invalid';
       at += 2;
     } else if (code === QUESTION && allowed === pathByte) allowed = queryByte;
@@ -146,5 +152,5 @@ function resolveTarget(line: RequestLine): Reading | RequestFault {
   if (line.authority === null) return 'target_invalid';
   const rest = target.slice(end);
   line.target = rest.startsWith('/') ? rest : `/${rest}`;
-  return checkTarget(line.target);
+  return checkTarget(Buffer.from(line.target, 'latin1'), 0, line.target.length);
 }

@@ -26,6 +26,8 @@ export const defaultHeadLimits: HeadLimits = {
   maxFields: 128,
 };
 
+const nothing = Buffer.alloc(0);
+
 /** Above this many bytes at hand the end of the head is looked for first, so that a body is not decoded as text. */
 const smallRead = 2048;
 
@@ -35,6 +37,8 @@ const smallRead = 2048;
  */
 export class RequestParser implements Cursor, RequestLine, ConnectionOptions, RequestHead {
   readonly #limits: HeadLimits;
+  bytes: Buffer = nothing;
+  base = 0;
   text = '';
   position = 0;
   /** The offset in the chunk last read behind the head. */
@@ -75,6 +79,7 @@ export class RequestParser implements Cursor, RequestLine, ConnectionOptions, Re
   }
 
   begin(): void {
+    this.bytes = nothing;
     this.text = '';
     this.position = 0;
     this.#lineRead = false;
@@ -99,14 +104,23 @@ export class RequestParser implements Cursor, RequestLine, ConnectionOptions, Re
       const close = chunk.indexOf('\r\n\r\n', start, 'latin1');
       if (close >= 0 && close + 4 < to) to = close + 4;
     }
-    const added = chunk.toString('latin1', start, to);
-    this.text = before === 0 ? added : this.text + added;
+    if (before === 0) {
+      this.bytes = chunk;
+      this.base = start;
+    } else {
+      this.bytes = Buffer.concat([this.bytes, chunk.subarray(start, to)]);
+      this.base = 0;
+    }
+    this.text = this.bytes.toString('latin1', this.base, before === 0 ? to : this.bytes.length);
     const reading = this.#parse();
     if (reading === 'complete') {
       this.consumed = start + this.position - before;
       this.text = '';
-    } else if (reading === 'partial' && this.text.length >= limit) {
-      return this.#lineRead ? 'head_too_large' : 'target_too_long';
+      this.bytes = nothing;
+    } else if (reading === 'partial') {
+      if (this.text.length >= limit) return this.#lineRead ? 'head_too_large' : 'target_too_long';
+      // The chunk is not ours to keep.
+      if (before === 0) this.bytes = Buffer.from(chunk.subarray(start, to));
     }
     return reading;
   }

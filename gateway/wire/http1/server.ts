@@ -54,11 +54,10 @@ export class WireServer implements ConnectionHost {
   readonly listener: Server;
   readonly #http2: Http2Acceptor | null;
   readonly #ownWheel: boolean;
-  readonly #secure: boolean;
   readonly #maxConnections: number;
   readonly #maxPerAddress: number;
   readonly #connections = new Set<Http1Connection>();
-  readonly #sockets = new Map<Socket, string>();
+  readonly #sockets = new Set<Socket>();
   readonly #perAddress = new Map<string, number>();
   #unflushed: Http1Connection[] = [];
   readonly #flushAll: () => void;
@@ -85,12 +84,11 @@ export class WireServer implements ConnectionHost {
       this.#unflushed = [];
       for (let i = 0; i < connections.length; i++) connections[i]!.flush();
     };
-    this.#secure = options.tls !== undefined;
     this.listener = options.tls ? this.#createTls(options.tls) : this.#createPlain();
   }
 
   #createPlain(): Server {
-    const settings = { allowHalfOpen: true, noDelay: true };
+    const settings = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true };
     return createServer(settings, (socket) => this.#accept(socket, false));
   }
 
@@ -105,7 +103,11 @@ export class WireServer implements ConnectionHost {
     } as const;
     const server = createTlsServer(settings, (socket) => this.#accept(socket, true));
     // Sockets count from the first byte on, so that unfinished handshakes count too.
-    server.on('connection', (socket: Socket) => this.#admit(socket));
+    server.on('connection', (socket: Socket) => {
+      const address = socket.remoteAddress ?? '';
+      if (this.#hasRoom(address)) this.#track(socket, address);
+      else socket.destroy();
+    });
     server.on('tlsClientError', (_error, socket) => socket.destroy());
     return server;
   }
@@ -149,46 +151,49 @@ export class WireServer implements ConnectionHost {
   }
 
   #destroyAll(): void {
-    for (const socket of this.#sockets.keys()) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   #accept(socket: Socket, secure: boolean): void {
-    if (!secure && !this.#admit(socket)) return;
-    const remoteAddress = plainAddress(socket.remoteAddress ?? '');
+    const address = socket.remoteAddress ?? '';
+    if (!secure && !this.#hasRoom(address)) {
+      this.#turnAway(socket);
+      return;
+    }
+    const remoteAddress = plainAddress(address);
     if (secure && (socket as TLSSocket).alpnProtocol === 'h2' && this.#http2) {
       this.#http2.accept(socket, null, remoteAddress);
       return;
     }
-    this.#connections.add(new Http1Connection(socket, this, secure, remoteAddress));
+    const connection = new Http1Connection(socket, this, secure, remoteAddress);
+    this.#connections.add(connection);
+    if (!secure) this.#track(connection.socket, address);
   }
 
-  /** Counts the connection, or turns it away. */
-  #admit(socket: Socket): boolean {
-    const address = socket.remoteAddress ?? '';
-    const fromAddress = this.#perAddress.get(address) ?? 0;
-    if (this.#sockets.size >= this.#maxConnections || fromAddress >= this.#maxPerAddress) {
-      this.#turnAway(socket);
-      return false;
-    }
-    this.#sockets.set(socket, address);
-    this.#perAddress.set(address, fromAddress + 1);
+  #hasRoom(address: string): boolean {
+    return (
+      this.#sockets.size < this.#maxConnections && (this.#perAddress.get(address) ?? 0) < this.#maxPerAddress
+    );
+  }
+
+  #track(socket: Socket, address: string): void {
+    this.#sockets.add(socket);
+    this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
     socket.once('close', () => {
       this.#sockets.delete(socket);
       const left = this.#perAddress.get(address)! - 1;
       if (left === 0) this.#perAddress.delete(address);
       else this.#perAddress.set(address, left);
     });
-    return true;
   }
 
   #turnAway(socket: Socket): void {
     socket.on('error', () => undefined);
-    if (!this.#secure) {
-      const { status, headers, body } = refusal('overloaded');
-      const head = responseHead(status, headers, this.date.get(), 'close', body.length, false);
-      socket.end(Buffer.concat([Buffer.from(head, 'latin1'), body]));
-      socket.destroySoon();
-    } else socket.destroy();
+    const { status, headers, body } = refusal('overloaded');
+    const head = responseHead(status, headers, this.date.get(), 'close', body.length, false);
+    socket.write(head, 'latin1');
+    socket.end(body);
+    socket.destroySoon();
   }
 
   onConnectionClosed(connection: Http1Connection): void {
