@@ -15,7 +15,7 @@ export interface ControlSourceOptions {
   readonly gateway: string;
   readonly version: string;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, details: object) => void;
-  /** A connection on which nothing comes for this long is dead. Default: 15,000. */
+  /** A connection on which nothing comes for this long is dead. Default: 20,000. */
   readonly silenceMs?: number;
   /** Bounds of the pause before the next connection. Defaults: 100 and 10,000. */
   readonly minPauseMs?: number;
@@ -107,17 +107,18 @@ export class ControlSource {
   }
 
   async #connect(closing: AbortSignal): Promise<void> {
-    const { registry, url, token, silenceMs = 15_000, refusedPauseMs = 30_000 } = this.#options;
+    const { registry, url, token, silenceMs = 20_000, refusedPauseMs = 30_000 } = this.#options;
     const ending = new AbortController();
     const signal = AbortSignal.any([closing, ending.signal]);
-    const response = await request(`${url}/registry/v1/stream?from=${registry.revision}`, {
+    const query = new URLSearchParams({ gateway: this.#options.gateway });
+    if (registry.isFilled) query.set('from', String(registry.revision));
+    const response = await request(`${url}/registry/v1/stream?${query}`, {
       dispatcher: this.#agent,
       signal,
       headers: {
         accept: 'application/x-ndjson',
         'accept-encoding': 'zstd, gzip',
         authorization: `Bearer ${token}`,
-        'x-gateway': this.#options.gateway,
       },
     });
     if (response.statusCode !== 200) {
@@ -163,7 +164,7 @@ export class ControlSource {
       url: this.#options.url,
       revision: this.#options.registry.revision,
     });
-    this.#acknowledge();
+    if (this.#options.registry.isFilled) this.#acknowledge();
   }
 
   #onRevision(): void {

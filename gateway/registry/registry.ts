@@ -71,6 +71,7 @@ export class Registry {
   #compaction: Promise<void> | null = null;
   #declared = new Map<string, Change>();
   #closed = false;
+  #filled = false;
 
   private constructor(options: RegistryOptions, state: RegistryState, disk: DiskCopy | null) {
     this.#options = options;
@@ -119,6 +120,7 @@ export class Registry {
     for (const message of seen) registry.#messages.add(message);
     await registry.#dataKeys.open([...registry.#state.plain.data_key.values()]);
     registry.#appliedRevision = registry.#state.revision;
+    registry.#filled = registry.revision > 0;
     options.log('info', 'registry opened from disk', {
       revision: registry.revision,
       records: registry.#state.table.size,
@@ -130,6 +132,11 @@ export class Registry {
   /** The revision that the main thread and the shared table are at; 0 when there has been none. */
   get revision(): number {
     return this.#state.revision;
+  }
+
+  /** Whether there is a registry, be it an empty one: from disk or from its source. */
+  get isFilled(): boolean {
+    return this.#filled;
   }
 
   /** The revision that every worker has applied. */
@@ -238,6 +245,7 @@ export class Registry {
         await intake.spool.append(this.#writer.closingFrame(revision, kept, intake.records));
         await this.#replaceRecords(intake);
         this.#state.revision = revision;
+        this.#filled = true;
         const plain = this.#state.apply(stored);
         this.#publish(plain, revision);
         if (this.#disk === null) return;

@@ -89,7 +89,7 @@ export async function startRegistry(options: StartRegistryOptions): Promise<Runn
   return {
     registry,
     readiness: () =>
-      control !== null && registry.revision === 0 ? 'no registry has come from the control plane yet' : null,
+      control !== null && !registry.isFilled ? 'no registry has come from the control plane yet' : null,
     health: () => ({
       registry: {
         source: control === null ? 'file' : 'control_plane',

@@ -57,7 +57,7 @@ test('a snapshot and the deltas after it are applied and acknowledged once worke
   const worker = attachWorker(registry);
   t.after(worker.detach);
   const stream = await plane.connection();
-  assert.equal(stream.from, 0);
+  assert.equal(stream.from, null);
   stream.send(...snapshotLines(7, [setService, setRoute('a'), setKey('ak_test_one')]));
   assert.deepEqual(await plane.acknowledged(7), {
     gateway: plane.acknowledgements[0]!.gateway,
@@ -101,6 +101,18 @@ test('a revocation is in force on every worker when it is acknowledged, without 
     assert.equal(worker.keys.find('ak_test_one')?.key.status, 'revoked');
     assert.equal(routings.length, 1);
   }
+});
+
+test('an empty registry is a registry', async (t) => {
+  const { plane, start } = await setUp(t);
+  const { registry, readiness } = await start();
+  const first = await plane.connection();
+  first.send(...snapshotLines(0, []));
+  await plane.acknowledged(0);
+  assert.equal(readiness(), null);
+  first.send({ type: 'delta', revision: 1, changes: [setKey('ak_test_one')] });
+  await plane.acknowledged(1);
+  assert.equal(registry.keyCounts.test, 1);
 });
 
 test('a lost connection is made again from the own revision', async (t) => {

@@ -5,7 +5,8 @@ import { createGzip, createZstdCompress, constants as zlib } from 'node:zlib';
 import type { Acknowledgement, Change, StreamLine } from '#contract/registry.ts';
 
 export interface StreamConnection {
-  readonly from: number;
+  /** Null: the gateway has nothing. */
+  readonly from: number | null;
   readonly headers: IncomingMessage['headers'];
   send(...lines: readonly (StreamLine | Record<string, unknown>)[]): void;
   sendRaw(text: string): void;
@@ -80,11 +81,12 @@ export class PlayedControlPlane {
         response.writeHead(this.status).end('not now');
         return;
       }
-      this.#stream(request, response, Number(url.searchParams.get('from')));
+      const from = url.searchParams.get('from');
+      this.#stream(request, response, from === null ? null : Number(from));
     } else response.writeHead(404).end();
   }
 
-  #stream(request: IncomingMessage, response: ServerResponse, from: number): void {
+  #stream(request: IncomingMessage, response: ServerResponse, from: number | null): void {
     const encoder =
       this.coding === 'gzip' ? createGzip() : this.coding === 'zstd' ? createZstdCompress() : null;
     response.writeHead(200, {
