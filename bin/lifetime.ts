@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { CommandError } from './command.ts';
 
 /** Turns a listener's failure into one clear line. */
@@ -33,4 +35,14 @@ export async function runUntilSignal(close: () => Promise<void>): Promise<number
   await close();
   if (process.connected) process.disconnect?.();
   return 0;
+}
+
+/** A port of 127.0.0.1 that is free now. */
+export async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }

@@ -10,6 +10,10 @@ const commands: Record<string, () => Promise<{ readonly command: Command }>> = {
   'keys list': () => import('./commands/keys-list.ts'),
   'keys rotate': () => import('./commands/keys-rotate.ts'),
   'keys revoke': () => import('./commands/keys-revoke.ts'),
+  apply: () => import('./commands/apply.ts'),
+  export: () => import('./commands/export.ts'),
+  rollback: () => import('./commands/rollback.ts'),
+  history: () => import('./commands/history.ts'),
   token: () => import('./commands/token.ts'),
   sandbox: () => import('./commands/sandbox.ts'),
 };

@@ -29,6 +29,18 @@ export const authenticationSchema = Type.Object(
     scopesMatch: Type.Optional(Type.Union([Type.Literal('all'), Type.Literal('any')])),
     roles: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
     rolesMatch: Type.Optional(Type.Union([Type.Literal('all'), Type.Literal('any')])),
+    issuers: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        minItems: 1,
+        description: 'Whose tokens count here. Default: those of all configured issuers.',
+      }),
+    ),
+    audiences: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        minItems: 1,
+        description: 'One of them has to be in the aud of a token.',
+      }),
+    ),
     maxSignedBodyBytes: Type.Optional(Type.Integer({ minimum: 0, maximum: 1 << 30 })),
   },
   { additionalProperties: false },

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { limiterSettingsSchema } from './limiter-settings.ts';
+import { issuerSchema } from './issuers.ts';
 import { usageSettingsSchema } from './usage-settings.ts';
 
 /** The `gateway:` section of tollgate.yaml; everything has a default. */
@@ -29,9 +29,7 @@ export const gatewaySettingsSchema = Type.Object(
     admin: Type.Optional(listener),
     workers: Type.Optional(Type.Integer({ minimum: 1, maximum: 256 })),
     trustedProxies: Type.Optional(Type.Array(Type.String(), { description: 'Addresses and CIDR networks.' })),
-    redisUrl: Type.Optional(
-      Type.String({ pattern: '^rediss?://', description: 'Several, with commas, are nodes of a cluster.' }),
-    ),
+    redisUrl: Type.Optional(Type.String({ pattern: '^rediss?://' })),
     accessLog: Type.Optional(
       Type.String({ minLength: 1, description: 'A file, "-" for standard output, or "off".' }),
     ),
@@ -42,7 +40,7 @@ export const gatewaySettingsSchema = Type.Object(
     headTimeoutMs: Type.Optional(duration),
     bodyIdleTimeoutMs: Type.Optional(duration),
     keepAliveTimeoutMs: Type.Optional(duration),
-    limiter: Type.Optional(limiterSettingsSchema),
+    issuers: Type.Optional(Type.Array(issuerSchema, { description: 'Whose tokens are believed.' })),
     usage: Type.Optional(usageSettingsSchema),
   },
   closed,

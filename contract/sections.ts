@@ -4,15 +4,15 @@ import { check } from './validation.ts';
 
 /** Resources as an operator declares them: one list for each kind. */
 
-/** Kinds that are declared; apps, keys and data keys belong to the database. */
-export type DeclaredKind = Exclude<ObjectKind, 'app' | 'key' | 'data_key'>;
+/** Kinds that are declared. Apps and keys belong to developers, and what holds secrets to the database. */
+export type DeclaredKind = Exclude<ObjectKind, 'app' | 'key' | 'data_key' | 'certificate'>;
 export type DeclaredResource = Extract<Change, { readonly kind: DeclaredKind }> & {
   readonly object: NonNullable<unknown>;
 };
 
-export const declaredKinds = objectKinds.filter(
-  (kind): kind is DeclaredKind => kind !== 'app' && kind !== 'key' && kind !== 'data_key',
-);
+const undeclared: readonly ObjectKind[] = ['app', 'key', 'data_key', 'certificate'];
+
+export const declaredKinds = objectKinds.filter((kind): kind is DeclaredKind => !undeclared.includes(kind));
 
 /** The name of a kind's list: `services` for `service`. */
 export function sectionOf(kind: DeclaredKind): string {

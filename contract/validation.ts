@@ -75,12 +75,12 @@ function isKindError(error: RawError): boolean {
 function describe(error: RawError): string {
   const params = error.params as Record<string, unknown>;
   if (error.keyword === 'additionalProperties') {
-    return `unknown member ${(params['additionalProperties'] as string[]).map((name) => JSON.stringify(name)).join(', ')}`;
+    return `unknown member ${(params.additionalProperties as string[]).map((name) => JSON.stringify(name)).join(', ')}`;
   }
   if (error.keyword === 'required') {
-    return `missing member ${(params['requiredProperties'] as string[]).map((name) => JSON.stringify(name)).join(', ')}`;
+    return `missing member ${(params.requiredProperties as string[]).map((name) => JSON.stringify(name)).join(', ')}`;
   }
-  if (error.keyword === 'const') return `must be ${JSON.stringify(params['allowedValue'])}`;
+  if (error.keyword === 'const') return `must be ${JSON.stringify(params.allowedValue)}`;
   return error.message;
 }
 

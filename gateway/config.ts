@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { GatewaySettings } from '#contract/gateway-settings.ts';
-import type { LimiterSettings } from '#contract/limiter-settings.ts';
+import type { IssuerSettings } from '#contract/issuers.ts';
 import { parseAddresses } from './routing/addresses.ts';
 import { resolveUsage, type UsageConfig } from './usage/config.ts';
 
@@ -23,11 +23,14 @@ export interface GatewayConfig {
   readonly control: { readonly url: string; readonly token: string } | null;
   /** Bearer token of the admin listener's privileged endpoints; null refuses them. */
   readonly operatorToken: string | null;
+  /** What a portal signs its messages of key changes with; null: no such endpoint. Stand-alone gateways only. */
+  readonly portalWebhookSecret: string | null;
   /** The file of the local key provider, which opens sealed secrets. */
   readonly keyFile: string | null;
   readonly redisUrl: string | null;
-  readonly limiter: LimiterSettings;
   readonly accessLog: string;
+  /** Whose tokens are believed; the one of OAUTH_PROVIDER_URL first. */
+  readonly issuers: readonly IssuerSettings[];
   readonly maxSignedBodyBytes: number;
   readonly drainTimeoutMs: number;
   readonly maxConnections: number;
@@ -103,15 +106,12 @@ export function resolveConfig(
       errors.push('TOLLGATE_CONTROL_URL: TOLLGATE_GATEWAY_TOKEN must be set with it');
     else control = { url: controlUrl.replace(/\/+$/, ''), token: controlToken };
   }
+  const providerUrl = matching('OAUTH_PROVIDER_URL', /^https?:\/\/[^?#\s]+$/, 'an http or https address');
   const adminPort =
     overrides.adminPort ?? integer('TOLLGATE_ADMIN_PORT', 0, 65_535) ?? settings.admin?.port ?? 8081;
   const dataDir = overrides.dataDir ?? text('TOLLGATE_DATA_DIR') ?? null;
   const redisUrl =
     matching('REDIS_URL', /^rediss?:\/\//, 'a redis:// or rediss:// address') ?? settings.redisUrl ?? null;
-  const mode = settings.limiter?.mode;
-  if ((mode === 'leased' || mode === 'exact') && redisUrl === null) {
-    errors.push(`gateway.limiter.mode: ${mode} needs gateway.redisUrl or REDIS_URL`);
-  }
   const config: GatewayConfig = {
     listen: {
       host: overrides.listenHost ?? text('TOLLGATE_LISTEN_HOST') ?? settings.listen?.host ?? '0.0.0.0',
@@ -136,10 +136,16 @@ export function resolveConfig(
     dataDir,
     control,
     operatorToken: overrides.operatorToken ?? text('TOLLGATE_OPERATOR_TOKEN') ?? null,
+    portalWebhookSecret:
+      matching(
+        'TOLLGATE_PORTAL_WEBHOOK_SECRET',
+        /^whsec_(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$/,
+        'whsec_ and base64, as of Standard Webhooks',
+      ) ?? null,
     keyFile: overrides.keyFile ?? text('TOLLGATE_KEY_FILE') ?? null,
     redisUrl,
-    limiter: settings.limiter ?? {},
     accessLog: overrides.accessLog ?? text('TOLLGATE_ACCESS_LOG') ?? settings.accessLog ?? '-',
+    issuers: resolveIssuers(settings.issuers ?? [], providerUrl, text('OAUTH_AUDIENCE'), errors),
     maxSignedBodyBytes: settings.maxSignedBodyBytes ?? 1 << 20,
     drainTimeoutMs: settings.drainTimeoutMs ?? 10_000,
     maxConnections: settings.maxConnections ?? 65_536,
@@ -150,4 +156,24 @@ export function resolveConfig(
     usage: resolveUsage(settings.usage ?? {}, environment, { dataDir, control, redisUrl }, errors),
   };
   return errors.length > 0 ? { ok: false, errors } : { ok: true, config };
+}
+
+/** `audience`: one or several, separated by spaces or commas. */
+function resolveIssuers(
+  configured: readonly IssuerSettings[],
+  providerUrl: string | undefined,
+  audience: string | undefined,
+  errors: string[],
+): IssuerSettings[] {
+  const seen = new Set<string>();
+  for (const { issuer } of configured) {
+    if (seen.has(issuer)) errors.push(`gateway.issuers: ${issuer} is listed twice`);
+    seen.add(issuer);
+  }
+  if (audience !== undefined && providerUrl === undefined) {
+    errors.push('OAUTH_AUDIENCE: OAUTH_PROVIDER_URL must be set with it');
+  }
+  if (providerUrl === undefined || seen.has(providerUrl)) return [...configured];
+  const audiences = audience?.split(/[\s,]+/).filter((name) => name !== '') ?? [];
+  return [{ issuer: providerUrl, ...(audiences.length > 0 ? { audiences } : {}) }, ...configured];
 }

@@ -1,6 +1,7 @@
 import type { ResponseCache } from './cache/response-cache.ts';
 import type { KeyLookup } from './credentials/key-lookup.ts';
 import type { NonceStore } from './credentials/nonces.ts';
+import type { Tokens } from './credentials/tokens.ts';
 import type { Limiter } from './limits/limiter.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import type { Forwarder } from './upstream/forwarder.ts';
@@ -9,6 +10,7 @@ import type { Forwarder } from './upstream/forwarder.ts';
 export interface Dependencies {
   readonly keys: KeyLookup;
   readonly nonces: NonceStore;
+  readonly tokens: Tokens;
   readonly limiter: Limiter;
   readonly forwarder: Forwarder;
   /** Milliseconds since the epoch. */

@@ -1,6 +1,5 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ThresholdEvent } from '#contract/limits.ts';
 import type { Change } from '#contract/registry.ts';
 import { createAdminServer } from './admin/server.ts';
 import type { GatewayConfig } from './config.ts';
@@ -21,6 +20,8 @@ export interface RunningGateway {
   readonly adminUrl: string | null;
   /** Why requests cannot be served yet, or null. */
   readiness(): string | null;
+  /** Puts another declared registry in force where the gateway stands alone. Rejects, and the former stays. */
+  declare(objects: readonly Change[]): Promise<void>;
   /** Drains and stops; resolves when all is closed. */
   close(): Promise<void>;
 }
@@ -41,6 +42,7 @@ export async function startGateway(
     control: config.control,
     keyFile: config.keyFile,
     declared,
+    portalWebhookSecret: config.portalWebhookSecret,
     version: '0.1.0',
     log: logLine,
   });
@@ -51,9 +53,7 @@ export async function startGateway(
         onFailure: (error) => log.warn({ error: error.message }, 'usage could not be delivered'),
       })
     : null;
-  const limiterMemory = createLimiterMemory(
-    config.limiter.maxCounters === undefined ? {} : { maxCounters: config.limiter.maxCounters },
-  );
+  const limiterMemory = createLimiterMemory();
   const nonces = allocateNonces();
   const supervisor = new Supervisor({
     config,
@@ -63,7 +63,6 @@ export async function startGateway(
       channel.on<{ batch: Uint8Array; events: number }>('usage', ({ batch, events }) =>
         emission?.accept(batch, events),
       );
-      channel.on<ThresholdEvent>('threshold', (event) => logLine('info', 'quota threshold reached', event));
     },
     detach: (channel, index) => {
       registry.detach(channel);
@@ -89,7 +88,7 @@ export async function startGateway(
           ...followed.health(),
         }),
         metrics: exposition,
-        privileged: [],
+        ...followed.adminHandlers,
         logFault: (error) => log.error({ error: String((error as Error)?.stack ?? error) }, 'admin fault'),
       })
     : null;
@@ -115,6 +114,7 @@ export async function startGateway(
     url: `http://${host}:${port}`,
     adminUrl,
     readiness,
+    declare: (objects) => followed.declare(objects),
     close,
   };
 }

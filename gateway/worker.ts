@@ -4,12 +4,13 @@ import { ResponseCache } from './cache/response-cache.ts';
 import { Channel } from './channel.ts';
 import type { GatewayConfig } from './config.ts';
 import { SharedNonces } from './credentials/nonces.ts';
+import { Tokens } from './credentials/tokens.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Exchange } from './exchange.ts';
 import { Gateway } from './gateway.ts';
+import { LocalLimiter } from './limits/local/local-limiter.ts';
 import type { LimiterMemory } from './limits/memory/memory.ts';
 import { memberOf } from './limits/memory/reclaim.ts';
-import { openLimits } from './limits/open-limits.ts';
 import type { RegistryShare } from './registry/messages.ts';
 import { WorkerRegistry } from './registry/worker-registry.ts';
 import { parseAddresses } from './routing/addresses.ts';
@@ -30,16 +31,9 @@ import { TimerWheel } from './wire/timers/timer-wheel.ts';
 /** One worker thread: its own listeners, upstream connections and counters; shared are keys and limits. */
 
 const { config, port, tlsPort, index, shared } = workerData as WorkerData;
+const channel = new Channel(parentPort as MessagePort);
 const log = createLog();
 const metrics = new Metrics();
-// Before the channel is opened: messages wait until somebody listens.
-const limits = await openLimits({
-  ...{ settings: config.limiter, redisUrl: config.redisUrl, metrics },
-  ...{ memory: shared.limiterMemory as LimiterMemory, member: memberOf(index) },
-  log: (level, message, details) => log[level](details, message),
-  onThreshold: (event) => channel.send('threshold', event),
-});
-const channel = new Channel(parentPort as MessagePort);
 const requestMetrics = new RequestMetrics(metrics);
 const accessLog = openAccessLog(config);
 const usage = openUsage(config);
@@ -64,9 +58,17 @@ const registry = new WorkerRegistry({
   onRouting: (routing) => gateway.route(routing),
 });
 
+const tokens = new Tokens(config.issuers, {
+  now: Date.now,
+  onFailure: (issuer, error) =>
+    log.warn({ issuer, error: String(error) }, 'the keys of an issuer were not fetched'),
+});
+void tokens.prepare(Date.now());
+
 const dependencies: Dependencies = {
   keys: registry.keys,
-  limiter: limits.limiter,
+  limiter: new LocalLimiter(shared.limiterMemory as LimiterMemory, memberOf(index)),
+  tokens,
   nonces: new SharedNonces(shared.nonces as SharedArrayBuffer),
   forwarder,
   metrics,
@@ -153,7 +155,6 @@ openListeners({
 async function drain(listeners: Listeners): Promise<void> {
   await listeners.close(config.drainTimeoutMs);
   await forwarder.close();
-  await limits.close();
   await accessLog?.close();
   process.exit(0);
 }

@@ -47,7 +47,7 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
 const paths = process.argv.slice(2);
 const bin = join(root, 'node_modules/.bin');
 if (paths.length === 0) {
-  runStep('types', join(bin, 'tsc'), '--noEmit');
+  runStep('types', 'npm', 'run', '--silent', 'typecheck');
   runStep('lint', join(bin, 'biome'), 'check', '.', '--diagnostic-level=error');
 }
 runStep('tools', process.execPath, join(root, 'test/support/tools.ts'));

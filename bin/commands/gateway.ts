@@ -1,6 +1,7 @@
 import type { Change } from '#contract/registry.ts';
 import { type GatewayOverrides, resolveConfig } from '../../gateway/config.ts';
 import { startGateway } from '../../gateway/main.ts';
+import { parseApiKeys } from '../../gateway/registry/api-keys-variable.ts';
 import { CommandError, defineCommand, UsageError } from '../command.ts';
 import { readConfiguration } from '../configuration.ts';
 import { frontEverything } from '../front-everything.ts';
@@ -30,7 +31,8 @@ export const command = defineCommand({
   summary: 'Run a gateway',
   description: `With --upstream it stands in front of any service: every path and method goes through unchanged, with
 bearer keys from API_KEYS, or with none when --open is given. Else it follows a control plane
-(--control, with its token in TOLLGATE_GATEWAY_TOKEN), or runs from a file (--config).`,
+(--control, with its token in TOLLGATE_GATEWAY_TOKEN), or runs from a file (--config) and API_KEYS;
+SIGHUP reads the file's resources again.`,
   flags,
   async run(values) {
     if (values.upstream.length === 0 && (values.open || values.cache)) {
@@ -51,14 +53,25 @@ bearer keys from API_KEYS, or with none when --open is given. Else it follows a 
     };
     const configuration = values.config === undefined ? null : readConfiguration(values.config, process.env);
     const resolved = resolveConfig(configuration?.gateway ?? {}, env, overrides);
-    if (!resolved.ok) throw new CommandError(resolved.errors.join('\n'));
-    const declared: Change[] = front
+    const keys = parseApiKeys(process.env.API_KEYS ?? '');
+    const errors = [...(resolved.ok ? [] : resolved.errors), ...(keys.ok ? [] : keys.errors)];
+    if (!resolved.ok || !keys.ok) throw new CommandError(errors.join('\n'));
+    const declared = (resources: readonly Change[]): Change[] => [...resources, ...keys.changes];
+    const resources: readonly Change[] = front
       ? [
           { kind: 'service', id: front.service.id, object: front.service },
           { kind: 'route', id: front.route.id, object: front.route },
         ]
-      : [];
-    const gateway = await explainListenError(startGateway(resolved.config, declared), 'gateway');
+      : (configuration?.declaration.resources ?? []);
+    const gateway = await explainListenError(startGateway(resolved.config, declared(resources)), 'gateway');
+    const { config } = values;
+    if (config !== undefined && resolved.config.control === null) {
+      process.on('SIGHUP', () => {
+        void reload(() =>
+          gateway.declare(declared(readConfiguration(config, process.env).declaration.resources)),
+        );
+      });
+    }
     announceReady(
       { gateway: gateway.url, ...(gateway.adminUrl ? { admin: gateway.adminUrl } : {}) },
       values.json,
@@ -66,3 +79,13 @@ bearer keys from API_KEYS, or with none when --open is given. Else it follows a 
     return runUntilSignal(() => gateway.close());
   },
 });
+
+/** Puts a changed file in force, or says why it is not. */
+async function reload(declare: () => Promise<void>): Promise<void> {
+  try {
+    await declare();
+    console.error('configuration read again');
+  } catch (error) {
+    console.error(`configuration not changed:\n${(error as Error).message}`);
+  }
+}

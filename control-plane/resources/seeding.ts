@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Declaration } from '#contract/declaration.ts';
 import { systemOrigin } from '../audit/record.ts';
 import type { Context } from '../context.ts';
-import { putResource } from './queries.ts';
+import { applyConfiguration } from './apply.ts';
 
 /**
  * Applies the declaration that the process was started with, unless it is the one that was applied last: what
@@ -13,20 +13,17 @@ export async function seedDeclaration(context: Context, declaration: Declaration
   await context.db.transaction(async (tx) => {
     const [last] = await tx.query<{ digest: string }>('SELECT digest FROM declaration_seed FOR UPDATE');
     if (last?.digest === digest) return;
-    const changed: string[] = [];
-    for (const { kind, id, object } of declaration.resources) {
-      if (await putResource(tx, kind, object as { id: string })) changed.push(`${kind}/${id}`);
-    }
     await tx.execute(
       `INSERT INTO declaration_seed (digest) VALUES ($1)
        ON CONFLICT (one) DO UPDATE SET digest = excluded.digest, seeded_at = now()`,
       [digest],
     );
-    if (changed.length > 0) {
-      await context.audit.record(tx, systemOrigin('start'), {
-        action: 'configuration.seed',
-        target: { resources: changed },
-      });
-    }
+    await applyConfiguration(tx, context.audit, systemOrigin('start'), {
+      wanted: declaration.resources,
+      prune: false,
+      dryRun: false,
+      message: 'Declaration at the start',
+      expectedRevision: null,
+    });
   });
 }

@@ -13,7 +13,7 @@ export function parseDeltaSeconds(text: string): number | null {
     if (digit < 0 || digit > 9) return null;
     if (value < maxDeltaSeconds) value = value * 10 + digit;
   }
-  return value > maxDeltaSeconds ? maxDeltaSeconds : value;
+  return Math.min(value, maxDeltaSeconds);
 }
 
 /**

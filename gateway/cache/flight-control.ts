@@ -22,6 +22,8 @@ export interface FlightControl {
   open(exchange: Exchange, handler: UpstreamHandler, fields: readonly string[]): UpstreamCall | Refusal;
   /** Looks elsewhere before the upstream is asked (second level, other workers); null: nowhere to look. */
   readonly before: ((flight: Flight) => Promise<StoredResponse | null>) | null;
+  /** The answer has come and will be stored once it is whole. */
+  learn(record: ResponseRecord): void;
   store(record: ResponseRecord): void;
   /** A response that has been validated: to answer from, and to store unless it may not be. */
   renew(record: ResponseRecord, stored: boolean): StoredResponse;

@@ -65,6 +65,11 @@ export class Flight implements UpstreamHandler, Carrier {
     return this.#requestTimeMs;
   }
 
+  /** How many requests it is to answer. */
+  get seats(): number {
+    return this.#seats.size;
+  }
+
   /** It no longer occupies the upstream. */
   get over(): boolean {
     return this.#over;
@@ -155,6 +160,7 @@ export class Flight implements UpstreamHandler, Carrier {
     const tooLarge = bodyLength > this.#control.maxObjectBytes;
     this.#relay = new BodyRelay(record !== null && !tooLarge);
     if (record === null) this.#control.onUncacheable(this, judged.refused!);
+    else this.#control.learn(record);
     if (!this.open) this.#control.onClosed(this);
     const leader = this.#leaderSeat;
     for (const seat of [...this.#seats]) if (seat !== leader) this.#board(seat);

@@ -71,12 +71,14 @@ export interface StoredTimes {
 /** current_age of RFC 9111 section 4.2.3 in milliseconds. A clock set back does not make a response younger. */
 export function currentAge(stored: StoredTimes, nowMs: number): number {
   const residentMs = nowMs - stored.responseTimeMs;
-  return stored.initialAgeMs + (residentMs > 0 ? residentMs : 0);
+  return stored.initialAgeMs + Math.max(residentMs, 0);
 }
 
 /** How a request's own directives limit what it may be answered with (RFC 9111 section 5.2.1). */
 export function satisfiesRequest(directives: RequestDirectives, ageMs: number, lifetimeMs: number): boolean {
   if (directives.noCache) return false;
+  // Whoever writes zero means to have it validated, also within its first moment.
+  if (directives.maxAge === 0) return false;
   if (directives.maxAge !== null && ageMs > directives.maxAge * 1000) return false;
   if (directives.minFresh !== null && lifetimeMs - ageMs < directives.minFresh * 1000) return false;
   return true;

@@ -5,7 +5,8 @@ export type QueryRule = NonNullable<CachePolicy['query']>;
 
 /**
  * The resource that a request is about: host and target, its query as the rule says. Equal texts are one resource.
- * Neither part can hold a space, so no two pairs give one text.
+ * Neither part can hold a space, so no two pairs give one text; "#", which no target holds, marks a key that is not the
+ * target as it was sent.
  */
 export function resourceKey(
   host: string,
@@ -16,7 +17,7 @@ export function resourceKey(
 ): string {
   if (rule === 'all') return `${host} ${target}`;
   const kept = rule === 'none' ? '' : selectQuery(query, rule);
-  return kept === '' ? `${host} ${path}` : `${host} ${path}?${kept}`;
+  return kept === '' ? `${host} ${path}#` : `${host} ${path}?${kept}#`;
 }
 
 /**

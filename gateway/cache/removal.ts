@@ -6,26 +6,24 @@ export interface Removable {
   readonly tags: readonly string[];
 }
 
-/** Whether a purge means this. URLs and prefixes are `host/path…` as `resourceKey` writes them. */
-export function isPurged(purge: Purge, subject: Removable): boolean {
-  switch (purge.kind) {
-    case 'all':
-      return true;
-    case 'url':
-      return subject.resource === resourceOf(purge.value);
-    case 'prefix':
-      return subject.resource.startsWith(resourceOf(purge.value));
-    case 'key':
-      return subject.tags.includes(purge.value);
-  }
+/** A purge of many resources; one of a single address is a removal of its resources. */
+export type BroadPurge = Purge & { readonly kind: Exclude<Purge['kind'], 'url'> };
+
+/** Whether a purge means this. A prefix is `host/path…`. */
+export function isPurged(purge: BroadPurge, subject: Removable): boolean {
+  if (purge.kind === 'all') return true;
+  if (purge.kind === 'key') return subject.tags.includes(purge.value);
+  const { host, target } = splitAddress(purge.value);
+  return subject.resource.startsWith(`${host} ${target}`);
 }
 
-/** `http://host:port/path?query` or `host/path?query` as a resource; the scheme does not matter. */
-export function resourceOf(url: string): string {
-  const rest = url.replace(/^[a-z]+:\/\//i, '');
-  const slash = rest.indexOf('/');
-  if (slash < 0) return `${rest.toLowerCase()} /`;
-  return `${rest.slice(0, slash).toLowerCase()} ${rest.slice(slash)}`;
+/** `http://host:port/path?query` or `host/path?query` in its parts; the scheme does not matter, nor does a fragment. */
+export function splitAddress(url: string): { readonly host: string; readonly target: string } {
+  const rest = url.replace(/^[a-z]+:\/\//i, '').split('#')[0]!;
+  const slash = rest.search(/[/?]/);
+  if (slash < 0) return { host: rest.toLowerCase(), target: '/' };
+  const target = rest.slice(slash);
+  return { host: rest.slice(0, slash).toLowerCase(), target: target.startsWith('?') ? `/${target}` : target };
 }
 
 const keptResources = 20_000;
@@ -37,7 +35,7 @@ const keptPurges = 500;
  */
 export class RemovalLog {
   readonly #resources = new Map<string, number>();
-  readonly #purges: { purge: Purge; atMs: number }[] = [];
+  readonly #purges: { purge: BroadPurge; atMs: number }[] = [];
 
   addResource(resource: string, atMs: number): void {
     this.#resources.delete(resource);
@@ -47,7 +45,7 @@ export class RemovalLog {
     }
   }
 
-  addPurge(purge: Purge, atMs: number): void {
+  addPurge(purge: BroadPurge, atMs: number): void {
     this.#purges.push({ purge, atMs });
     if (this.#purges.length > keptPurges) this.#purges.shift();
   }

@@ -3,6 +3,7 @@ import type { CacheState } from '#contract/usage.ts';
 import type { CounterCell, Metrics } from '../telemetry/metrics.ts';
 import type { Flight } from './flight.ts';
 import { type QueryRule, resourceKey } from './key.ts';
+import { type BroadPurge, splitAddress } from './removal.ts';
 import { ResponseStore } from './store.ts';
 import { type ResponseRecord, StoredResponse } from './stored-response.ts';
 import { Turnstile } from './turnstile.ts';
@@ -10,8 +11,8 @@ import { Turnstile } from './turnstile.ts';
 /** News about stored responses, for the other workers of this host. */
 export type CacheNews =
   | { readonly type: 'put'; readonly record: ResponseRecord }
-  | { readonly type: 'invalidate'; readonly resource: string; readonly atMs: number }
-  | { readonly type: 'purge'; readonly purge: Purge; readonly atMs: number };
+  | { readonly type: 'invalidate'; readonly resource: string; readonly atMs: number; readonly soft: boolean }
+  | { readonly type: 'purge'; readonly purge: BroadPurge; readonly atMs: number };
 
 export interface ResponseCacheOptions {
   /** Of all stored responses together. */
@@ -108,30 +109,40 @@ export class ResponseCache {
     this.store.drop(stored);
   }
 
-  /** Removes what is stored of a request's target after an unsafe method succeeded (RFC 9111 section 4.4). */
-  invalidate(host: string, target: string): void {
+  /**
+   * Removes what is stored of a target, for example after an unsafe method succeeded on it (RFC 9111 section 4.4).
+   * Returns how many entries it was here.
+   */
+  invalidate(host: string, target: string, soft = false): number {
     const mark = target.indexOf('?');
     const path = mark < 0 ? target : target.slice(0, mark);
     const query = mark < 0 ? '' : target.slice(mark + 1);
+    const atMs = this.#now();
+    let removed = 0;
     for (const rule of this.#queryRules.values()) {
       const resource = resourceKey(host, path, query, target, rule);
-      const atMs = this.#now();
-      this.store.invalidate(resource, atMs);
-      this.#tell?.({ type: 'invalidate', resource, atMs });
+      removed += this.store.invalidate(resource, atMs, soft);
+      this.#tell?.({ type: 'invalidate', resource, atMs, soft });
     }
+    return removed;
   }
 
   /** Removes what an operator names, here and at the other workers. Returns how many entries it was here. */
   purge(purge: Purge): number {
+    if (purge.kind === 'url') {
+      const { host, target } = splitAddress(purge.value);
+      return this.invalidate(host, target, purge.soft);
+    }
+    const broad = purge as BroadPurge;
     const atMs = this.#now();
-    this.#tell?.({ type: 'purge', purge, atMs });
-    return this.store.purge(purge, atMs);
+    this.#tell?.({ type: 'purge', purge: broad, atMs });
+    return this.store.purge(broad, atMs);
   }
 
   /** What another worker told. */
   hear(news: CacheNews): void {
     if (news.type === 'put') this.store.put(news.record);
-    else if (news.type === 'invalidate') this.store.invalidate(news.resource, news.atMs);
+    else if (news.type === 'invalidate') this.store.invalidate(news.resource, news.atMs, news.soft);
     else this.store.purge(news.purge, news.atMs);
   }
 

@@ -170,7 +170,8 @@ export class RouteCache implements FlightControl {
     if (directives.noStore || directives.noCache) return 'no';
     if (staleForMs < 0) return satisfiesRequest(directives, ageMs, stored.lifetimeMs) ? 'hit' : 'no';
     // Whoever limits the age or asks for freshness wants nothing stale, unless it says so (section 5.2.1).
-    if (directives.maxAge !== null && ageMs > directives.maxAge * 1000) return 'no';
+    if (directives.maxAge === 0 || (directives.maxAge !== null && ageMs > directives.maxAge * 1000))
+      return 'no';
     if (directives.minFresh !== null) return 'no';
     if (!record.mustRevalidate && acceptsStale(directives, staleForMs)) return 'stale';
     return directives.maxAge === null && staleForMs < record.staleWhileRevalidateMs ? 'refresh' : 'no';
@@ -315,6 +316,10 @@ export class RouteCache implements FlightControl {
 
   get allocate(): FlightControl['allocate'] {
     return this.#cache.allocate;
+  }
+
+  learn(record: ResponseRecord): void {
+    this.#cache.store.learn(record);
   }
 
   store(record: ResponseRecord): void {

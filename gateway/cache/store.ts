@@ -1,13 +1,18 @@
 import { LRUCache } from 'lru-cache';
-import type { Purge } from '#contract/cache.ts';
-import { isPurged, RemovalLog, resourceOf } from './removal.ts';
+import { type BroadPurge, isPurged, RemovalLog } from './removal.ts';
 import { type ResponseRecord, StoredResponse } from './stored-response.ts';
 import { type SelectingRequest, selectingKey } from './vary.ts';
 
-/** The stored responses of one resource that name the same selecting fields. */
-interface VariantGroup {
+/** What answers of a resource are selected by. */
+interface Shape {
   readonly vary: readonly string[];
   readonly perConsumer: boolean;
+}
+
+const keptShapes = 10_000;
+
+/** The stored responses of one resource that name the same selecting fields. */
+interface VariantGroup extends Shape {
   readonly variants: Map<string, StoredResponse>;
 }
 
@@ -33,6 +38,8 @@ export class ResponseStore {
   readonly #resources = new Map<string, Resource>();
   readonly #entries: LRUCache<StoredResponse, StoredResponse>;
   readonly #removals = new RemovalLog();
+  /** The latest answer's, also while its body is still coming. */
+  readonly #shapes = new Map<string, Shape>();
   readonly #usage = new Map<string, StoreUsage>();
 
   constructor(maxBytes: number) {
@@ -76,14 +83,21 @@ export class ResponseStore {
     return this.#resources.has(resource);
   }
 
+  /** Remembers what an answer is selected by, before it is stored. */
+  learn({ resource, vary, consumer }: Pick<ResponseRecord, 'resource' | 'vary' | 'consumer'>): void {
+    this.#shapes.delete(resource);
+    if (vary.length === 0 && consumer === null) return;
+    this.#shapes.set(resource, { vary, perConsumer: consumer !== null });
+    if (this.#shapes.size > keptShapes) this.#shapes.delete(this.#shapes.keys().next().value!);
+  }
+
   /**
-   * The key under which requests for one response meet: the resource and, as far as stored responses tell, what selects
+   * The key under which requests for one response meet: the resource and, as far as its answers have told, what selects
    * among its variants.
    */
   meetingKey(lookup: Lookup, request: SelectingRequest): string {
-    const groups = this.#resources.get(lookup.resource)?.groups;
-    const group = groups?.at(-1);
-    const key = group === undefined ? null : variantKey(group, lookup, request);
+    const shape = this.#shapes.get(lookup.resource) ?? this.#resources.get(lookup.resource)?.groups.at(-1);
+    const key = shape === undefined ? null : variantKey(shape, lookup, request);
     return `${lookup.resource} ${key ?? lookup.partition}`;
   }
 
@@ -163,26 +177,25 @@ export class ResponseStore {
     this.#entries.delete(entry);
   }
 
-  /** Removes all of a resource (RFC 9111 section 4.4). */
-  invalidate(resource: string, nowMs: number): number {
-    this.#removals.addResource(resource, nowMs);
-    const entries = this.#entriesOf(resource);
-    for (const entry of entries) this.#entries.delete(entry);
-    return entries.length;
+  /** Removes all of a resource (RFC 9111 section 4.4), or makes it stale; returns how many entries it was. */
+  invalidate(resource: string, nowMs: number, soft = false): number {
+    if (!soft) this.#removals.addResource(resource, nowMs);
+    return this.#remove(this.#entriesOf(resource), nowMs, soft);
   }
 
-  /** Removes what an operator names, or makes it stale; returns how many entries it was. */
-  purge(purge: Purge, nowMs: number): number {
+  /** The same for all that an operator names. */
+  purge(purge: BroadPurge, nowMs: number): number {
     if (!purge.soft) this.#removals.addPurge(purge, nowMs);
-    const meant =
-      purge.kind === 'url'
-        ? this.#entriesOf(resourceOf(purge.value))
-        : [...this.#entries.keys()].filter((entry) => isPurged(purge, entry.record));
-    for (const entry of meant) {
-      if (purge.soft) entry.expire(nowMs);
+    const meant = [...this.#entries.keys()].filter((entry) => isPurged(purge, entry.record));
+    return this.#remove(meant, nowMs, purge.soft);
+  }
+
+  #remove(entries: readonly StoredResponse[], nowMs: number, soft: boolean): number {
+    for (const entry of entries) {
+      if (soft) entry.expire(nowMs);
       else this.#entries.delete(entry);
     }
-    return meant.length;
+    return entries.length;
   }
 
   #entriesOf(resource: string): StoredResponse[] {
@@ -199,7 +212,7 @@ export class ResponseStore {
   }
 }
 
-function isGroupOf(group: VariantGroup, record: ResponseRecord): boolean {
+function isGroupOf(group: Shape, record: ResponseRecord): boolean {
   return group.perConsumer === (record.consumer !== null) && group.vary.join() === record.vary.join();
 }
 
@@ -210,7 +223,7 @@ function isNewer(entry: StoredResponse, than: StoredResponse): boolean {
   );
 }
 
-function variantKey(group: VariantGroup, lookup: Lookup, request: SelectingRequest): string | null {
+function variantKey(group: Shape, lookup: Lookup, request: SelectingRequest): string | null {
   if (group.perConsumer && lookup.consumer === null) return null;
   if (group.vary.length === 0 && !group.perConsumer) return lookup.partition;
   const owner = group.perConsumer ? lookup.consumer : '';

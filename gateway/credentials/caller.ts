@@ -4,6 +4,7 @@ import type { PhaseResult } from '../pipeline.ts';
 import type { Challenge } from './challenge.ts';
 import type { KnownKey } from './key-lookup.ts';
 import type { AuthOutcome } from './outcome.ts';
+import type { TokenClaims } from './token-claims.ts';
 
 /**
  * Checks one credential that a request presents. On success it has set the exchange's key and consumer and returns
@@ -50,4 +51,18 @@ export function narrowScopes(
   key: readonly string[] | undefined,
 ): readonly string[] {
   return key === undefined ? token : token.filter((scope) => key.includes(scope));
+}
+
+/** Makes the subject of a verified token the caller, beside the key that another credential has named. */
+export function setCallerToken(exchange: Exchange, claims: TokenClaims): void {
+  const { consumer, key } = exchange;
+  exchange.consumer = {
+    keyId: consumer === null ? null : consumer.keyId,
+    appId: consumer === null ? null : consumer.appId,
+    accountId: consumer === null ? null : consumer.accountId,
+    environment: consumer === null ? claims.environment : consumer.environment,
+    subject: claims.subject,
+    scopes: key === null ? claims.scopes : narrowScopes(claims.scopes, key.scopes),
+    roles: claims.roles,
+  };
 }

@@ -11,6 +11,9 @@ export interface Challenge {
   readonly signatureExpired: Refusal;
   readonly digestMismatch: Refusal;
   readonly replayed: Refusal;
+  readonly invalidToken: Refusal;
+  readonly expiredToken: Refusal;
+  readonly issuerUnavailable: Refusal;
   readonly duplicate: Refusal;
   readonly oversize: Refusal;
   readonly conflict: Refusal;
@@ -29,6 +32,10 @@ export function makeChallenge(
   if (accept.has('hmac')) headers.push('WWW-Authenticate', 'ApiKey realm="tollgate"');
   if (accept.has('bearer') || accept.has('jwt')) headers.push('WWW-Authenticate', 'Bearer realm="tollgate"');
   if (accept.has('signature')) headers.push('WWW-Authenticate', 'Signature realm="tollgate"');
+  const tokenHeaders = (description: string): string[] => [
+    'WWW-Authenticate',
+    `Bearer realm="tollgate", error="invalid_token", error_description="${description}"`,
+  ];
   return {
     invalid: new Refusal('credentials_invalid', headers),
     malformedKey: new Refusal(
@@ -48,6 +55,17 @@ export function makeChallenge(
       'Content-Digest is not that of the body, or of no supported algorithm (sha-256, sha-512).',
     ),
     replayed: new Refusal('signature_replayed', headers),
+    invalidToken: new Refusal('credentials_invalid', tokenHeaders('the token is not valid here')),
+    expiredToken: new Refusal(
+      'credentials_invalid',
+      tokenHeaders('the token has expired'),
+      'The token has expired.',
+    ),
+    issuerUnavailable: new Refusal(
+      'unavailable',
+      ['Retry-After', '5'],
+      "The keys of the token's issuer cannot be fetched now; retry later.",
+    ),
     duplicate: new Refusal('credentials_malformed', headers, 'A credential field was sent more than once.'),
     oversize: new Refusal('credentials_malformed', headers, 'A credential field is too long.'),
     conflict: new Refusal('credentials_malformed', headers, 'The credentials name different callers.'),

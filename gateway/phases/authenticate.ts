@@ -4,6 +4,7 @@ import { verifyBearer } from '../credentials/bearer.ts';
 import type { Verifier } from '../credentials/caller.ts';
 import { makeChallenge } from '../credentials/challenge.ts';
 import { verifyHmac } from '../credentials/hmac.ts';
+import { looksLikeToken, verifyToken } from '../credentials/jwt.ts';
 import { countAuthAttempts } from '../credentials/outcome.ts';
 import { verifySignature } from '../credentials/signature.ts';
 import type { Dependencies } from '../dependencies.ts';
@@ -29,8 +30,10 @@ export function authenticate({ route }: RouteContext, dependencies: Dependencies
   const attempts = countAuthAttempts(dependencies.metrics);
   const hmac = accept.has('hmac') ? verifyHmac(dependencies, challenge, maxBodyBytes) : null;
   const bearer = accept.has('bearer') ? verifyBearer(dependencies, challenge) : null;
+  const jwt = accept.has('jwt') ? verifyToken(dependencies, challenge, rules) : null;
   const signature = accept.has('signature') ? verifySignature(dependencies, challenge, maxBodyBytes) : null;
   const readsApiKey = hmac !== null || bearer !== null;
+  const requireBoth = rules.require === 'key_and_jwt';
   const optional = rules.optional === true;
 
   return (exchange) => {
@@ -57,30 +60,38 @@ export function authenticate({ route }: RouteContext, dependencies: Dependencies
     let credential = '';
     let verifyNext: Verifier | null = null;
     let nextCredential = '';
+    let hasToken = false;
     if (apiKey !== null) {
       if (apiKey.length > maxApiKeyLength) return malformed(challenge.oversize);
       verify = apiKey.includes(':') ? hmac : bearer;
       credential = apiKey;
     }
-    if (authorization !== null && bearer !== null && isBearer(authorization)) {
+    const hasKey = verify !== null || signed;
+    if (authorization !== null && isBearer(authorization)) {
       const token = authorization.slice(7).trim();
+      let verifyBearing: Verifier | null = null;
+      if (jwt !== null && looksLikeToken(token)) verifyBearing = jwt;
       // Beside another credential, a token that is no secret of ours is the upstream's own.
-      if (token.startsWith('sk_') || (apiKey === null && !signed)) {
+      else if (bearer !== null && (token.startsWith('sk_') || (apiKey === null && !signed))) {
+        verifyBearing = bearer;
         exchange.hideAuthorization = true;
-        if (verify === null) {
-          verify = bearer;
-          credential = token;
-        } else {
-          verifyNext = bearer;
-          nextCredential = token;
-        }
       }
+      if (verify === null) {
+        verify = verifyBearing;
+        credential = token;
+      } else {
+        verifyNext = verifyBearing;
+        nextCredential = token;
+      }
+      hasToken = verifyBearing === jwt && jwt !== null;
+    }
+    if (requireBoth && !(hasToken && hasKey)) {
+      attempts.missing.value++;
+      return challenge.invalid;
     }
     if (verify === null && !signed) {
-      if (apiKey === null && authorization === null) {
-        if (optional) return undefined;
-        attempts.missing.value++;
-      } else attempts.not_accepted.value++;
+      if (optional && apiKey === null) return undefined;
+      attempts[apiKey === null && authorization === null ? 'missing' : 'not_accepted'].value++;
       return challenge.invalid;
     }
     if (verify === null) return signature!(exchange, '');

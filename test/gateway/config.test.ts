@@ -40,3 +40,24 @@ test('a control plane without a token is refused', () => {
   assert.ok(!result.ok);
   assert.match(result.errors[0]!, /TOLLGATE_GATEWAY_TOKEN/);
 });
+
+test('OAUTH_PROVIDER_URL names the first issuer, unless the file configures it', () => {
+  const issuersOf = (file: object, environment: Record<string, string>): unknown => {
+    const result = resolveConfig(file, environment);
+    return result.ok ? result.config.issuers : result.errors;
+  };
+  const OAUTH_PROVIDER_URL = 'https://id.example.com';
+  assert.deepEqual(issuersOf({}, {}), []);
+  assert.deepEqual(
+    issuersOf({ issuers: [{ issuer: 'https://b' }] }, { OAUTH_PROVIDER_URL, OAUTH_AUDIENCE: 'x, y' }),
+    [{ issuer: OAUTH_PROVIDER_URL, audiences: ['x', 'y'] }, { issuer: 'https://b' }],
+  );
+  const configured = [{ issuer: OAUTH_PROVIDER_URL, rolesClaim: 'groups' }];
+  assert.deepEqual(issuersOf({ issuers: configured }, { OAUTH_PROVIDER_URL }), configured);
+  assert.match(
+    String(issuersOf({}, { OAUTH_PROVIDER_URL: 'id.example.com' })),
+    /OAUTH_PROVIDER_URL: must be/,
+  );
+  assert.match(String(issuersOf({}, { OAUTH_AUDIENCE: 'x' })), /OAUTH_AUDIENCE: OAUTH_PROVIDER_URL must/);
+  assert.match(String(issuersOf({ issuers: [...configured, ...configured] }, {})), /listed twice/);
+});

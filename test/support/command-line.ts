@@ -13,3 +13,13 @@ export function startTollgate(
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });
 }
+
+/** Runs the command to its end. `output` is both streams. */
+export async function runTollgate(
+  args: readonly string[],
+  options: Parameters<typeof startTollgate>[1] = {},
+): Promise<{ code: number | null; stdout: string; output: string }> {
+  const started = startTollgate(args, options);
+  const { code } = await started.ended;
+  return { code, stdout: started.stdout(), output: started.output() };
+}

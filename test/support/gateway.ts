@@ -1,7 +1,9 @@
+import type { IssuerSettings } from '#contract/issuers.ts';
 import type { Route, Service } from '#contract/registry.ts';
 import type { Version } from '#contract/versions.ts';
 import { ResponseCache } from '../../gateway/cache/response-cache.ts';
 import { allocateNonces, SharedNonces } from '../../gateway/credentials/nonces.ts';
+import { Tokens } from '../../gateway/credentials/tokens.ts';
 import type { Dependencies } from '../../gateway/dependencies.ts';
 import type { Exchange } from '../../gateway/exchange.ts';
 import { Gateway } from '../../gateway/gateway.ts';
@@ -24,6 +26,7 @@ export interface TestGatewayOptions {
   readonly limiter?: Limiter;
   readonly now?: () => number;
   readonly trustedProxies?: readonly string[];
+  readonly issuers?: readonly IssuerSettings[];
   readonly maxSignedBodyBytes?: number;
   readonly wire?: WireServerOptions;
   /** More for phases that need more. */
@@ -55,6 +58,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
   const dependencies: Dependencies = {
     keys,
     limiter: options.limiter ?? new LocalLimiter(createLimiterMemory({ maxCounters: 1000 }), 1),
+    tokens: new Tokens(options.issuers ?? [], { now: options.now ?? Date.now }),
     nonces: new SharedNonces(allocateNonces(1024)),
     forwarder,
     metrics,

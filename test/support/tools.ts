@@ -22,6 +22,7 @@ const tools: readonly Tool[] = [
   { command: 'wrk', packages: ['wrk'] },
   { command: 'java', packages: ['default-jre-headless'] },
   { command: 'mvn', packages: ['maven'] },
+  { command: 'chromium', packages: ['chromium'] },
   { command: 'curl', packages: ['curl'] },
   { command: 'openssl', packages: ['openssl'] },
   { command: 'named', packages: ['bind9'] },

@@ -1,5 +1,4 @@
 import {
-  copyDecision,
   Decision,
   type Limiter,
   type LimitSet,
@@ -10,10 +9,10 @@ import {
 import type { AwayPolicy } from './away-policy.ts';
 import { type BatchEntry, CallBatcher } from './call-batch.ts';
 import { ledgerKey, ledgerTag, slotOf } from './ledger-keys.ts';
-import type { LedgerLink } from './redis-link.ts';
+import type { RedisLink } from './redis-link.ts';
 
 export interface RedisLimiterOptions {
-  readonly link: LedgerLink;
+  readonly link: RedisLink;
   readonly away: AwayPolicy;
   /** Names this limiter in the ledger; no two living ones alike. Letters, digits, `-` and `_`. */
   readonly holder: string;
@@ -31,9 +30,6 @@ interface Waiting {
   expire(): void;
   settled: boolean;
 }
-
-/** How long closing waits for Redis. */
-const closeMs = 1000;
 
 const overages = [null, 'warn', 'charge'] as const;
 
@@ -116,7 +112,7 @@ export class ExactLimiter implements Limiter {
 
   /** Decides a request by the policy for Redis being away. */
   decideAlone(set: LimitSet, subjects: Subjects, cost: number, nowMs: number): Decision {
-    return copyDecision(this.#options.away.take(set, subjects, cost, nowMs), set.limits.length);
+    return copyOf(this.#options.away.take(set, subjects, cost, nowMs), set.limits.length);
   }
 
   hold(key: string, tag: string, args: readonly string[]): void {
@@ -150,9 +146,7 @@ export class ExactLimiter implements Limiter {
     clearInterval(this.#renewal);
     if (this.#timer !== null) clearTimeout(this.#timer);
     for (const request of this.#waiting.splice(0)) if (!request.settled) request.expire();
-    await Promise.all(
-      [this.#takes, this.#corrections, this.#returns].map((batcher) => batcher.drain(closeMs)),
-    );
+    for (const batcher of [this.#takes, this.#corrections, this.#returns]) batcher.flush();
     await this.#options.link.close();
   }
 
@@ -367,4 +361,18 @@ function allIndexes(count: number): readonly number[] {
     indexLists.push(Array.from({ length: size }, (_, i) => i));
   }
   return indexLists[count]!;
+}
+
+/** The local engine fills one object again and again; who waits needs his own. */
+function copyOf(decision: Decision, count: number): Decision {
+  const copy = new Decision();
+  copy.clear(count);
+  const { admitted, unavailable, retryAfterMs, overage, shadowed, release } = decision;
+  Object.assign(copy, { admitted, unavailable, retryAfterMs, overage, shadowed, release });
+  for (let i = 0; i < count; i++) {
+    copy.remaining[i] = decision.remaining[i]!;
+    copy.resetMs[i] = decision.resetMs[i]!;
+    copy.violated[i] = decision.violated[i]!;
+  }
+  return copy;
 }

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { createHmac, randomBytes } from 'node:crypto';
-import { describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import type { Authentication } from '#contract/access.ts';
 import { mintSecret } from '#contract/keys.ts';
 import type { RouteContext } from '../../../gateway/compile.ts';
 import { type AuthOutcome, authOutcomes, countAuthAttempts } from '../../../gateway/credentials/outcome.ts';
+import { Tokens } from '../../../gateway/credentials/tokens.ts';
 import type { Dependencies } from '../../../gateway/dependencies.ts';
 import { authenticate } from '../../../gateway/phases/authenticate.ts';
 import type { Phase } from '../../../gateway/pipeline.ts';
 import { Refusal } from '../../../gateway/refusal.ts';
 import { Metrics } from '../../../gateway/telemetry/metrics.ts';
 import { makeExchange, passThrough, type RequestOptions, verdict } from '../../support/exchange.ts';
+import { startIssuer, type TestIssuer } from '../../support/issuer.ts';
 import { MemoryKeys } from '../../support/memory-keys.ts';
 
 const startMs = Date.UTC(2026, 0, 1);
@@ -315,5 +317,94 @@ describe('what a route accepts', () => {
 
   test('a route without authentication has no such phase', () => {
     assert.equal(setUp('none').phase, null);
+  });
+});
+
+describe('keys and tokens', () => {
+  const nowMs = Date.UTC(2026, 0, 1);
+  let issuer: TestIssuer;
+  let token: string;
+  before(async () => {
+    issuer = await startIssuer();
+    await issuer.addKey('k');
+    token = await issuer.sign(
+      { sub: 'u', exp: nowMs / 1000 + 60, scope: 'read write', aud: 'api' },
+      { kid: 'k' },
+    );
+  });
+  after(() => issuer.stop());
+
+  function phaseOf(authentication: Authentication): Phase {
+    const keys = new MemoryKeys();
+    keys.put({ id: keyId, secrets: [{ plain: current }], scopes: ['read'] });
+    keys.put({ id: 'ak_test_bearer', kind: 'bearer', secrets: [{ plain: bearer }] });
+    const tokens = new Tokens([{ issuer: issuer.url }], { now: () => nowMs });
+    const metrics = new Metrics();
+    const route = { id: 'r', service: 's', path: '/', authentication };
+    const dependencies = { keys, tokens, metrics, now: () => nowMs, maxSignedBodyBytes: 1024 };
+    const context = { route } as unknown as RouteContext;
+    return authenticate(context, dependencies as unknown as Dependencies) as Phase;
+  }
+
+  test('a token alone names the subject; the upstream gets the token', async () => {
+    const { result, exchange } = await passThrough(phaseOf({ accept: ['jwt'] }), {
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    assert.equal(verdict(result), 'pass');
+    assert.equal(exchange.consumer?.subject, 'u');
+    assert.equal(exchange.consumer?.keyId, null);
+    assert.equal(exchange.hideAuthorization, false);
+  });
+
+  test('a key and a token together: scopes are those of both', async () => {
+    const phase = phaseOf({ accept: ['hmac', 'jwt'], require: 'key_and_jwt' });
+    const { result, exchange } = await passThrough(phase, {
+      headers: { 'X-API-Key': sign(keyId, current), Authorization: `Bearer ${token}` },
+    });
+    assert.equal(verdict(result), 'pass');
+    assert.equal(exchange.consumer?.keyId, keyId);
+    assert.equal(exchange.consumer?.subject, 'u');
+    assert.deepEqual(exchange.consumer?.scopes, ['read']);
+  });
+
+  test('where both are required neither is enough, nor one of them invalid', async () => {
+    const phase = phaseOf({ accept: ['hmac', 'bearer', 'jwt'], require: 'key_and_jwt' });
+    const noHmac = phaseOf({ accept: ['bearer', 'jwt'], require: 'key_and_jwt' });
+    const Authorization = `Bearer ${token}`;
+    const cases: [Phase, Record<string, string>][] = [
+      [phase, { Authorization }],
+      [phase, { 'X-API-Key': sign(keyId, current) }],
+      [phase, { Authorization: `Bearer ${bearer}` }],
+      [phase, { 'X-API-Key': sign(keyId, previous), Authorization }],
+      [phase, { 'X-API-Key': sign(keyId, current), Authorization: `${Authorization.slice(0, -8)}AAAAAAAA` }],
+      [noHmac, { 'X-API-Key': sign(keyId, current), Authorization }],
+    ];
+    for (const [decide, headers] of cases) {
+      assert.equal(await attempt(decide, { headers }), '401 credentials_invalid', JSON.stringify(headers));
+    }
+  });
+
+  test('only the issuers and audiences of the route count', async () => {
+    const headers = { Authorization: `Bearer ${token}` };
+    const cases: [Authentication, string][] = [
+      [{ issuers: [issuer.url] }, 'pass'],
+      [{ issuers: ['https://other.test'] }, '401 credentials_invalid'],
+      [{ audiences: ['x', 'api'] }, 'pass'],
+      [{ audiences: ['x'] }, '401 credentials_invalid'],
+    ];
+    for (const [rules, expected] of cases) {
+      const authentication: Authentication = { accept: ['jwt'], ...rules };
+      assert.equal(await attempt(phaseOf(authentication), { headers }), expected);
+    }
+  });
+
+  test('an optional credential of another kind is left for the upstream', async () => {
+    const phase = phaseOf({ accept: ['hmac'], optional: true });
+    for (const Authorization of ['Basic dTpw', `Bearer ${token}`]) {
+      const { result, exchange } = await passThrough(phase, { headers: { Authorization } });
+      assert.equal(verdict(result), 'pass');
+      assert.equal(exchange.consumer, null);
+      assert.equal(exchange.hideAuthorization, false);
+    }
   });
 });

@@ -181,7 +181,9 @@ function send(
     interim = '',
     chunked,
   } = answer;
-  const lines = headers.map((line) => `${expand(line)}\r\n`).join('');
+  const lines = headers
+    .map((line) => `${expand(line).replaceAll('{path}', pathOf(request.target))}\r\n`)
+    .join('');
   const head = `${interim}HTTP/1.1 ${status} ${answer.reason ?? 'Test'}\r\n${lines}`;
   if (fails === 'close') {
     write('', true);
