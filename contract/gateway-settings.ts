@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { issuerSchema } from './issuers.ts';
+import { limiterSettingsSchema } from './limiter-settings.ts';
 import { usageSettingsSchema } from './usage-settings.ts';
 
 /** The `gateway:` section of tollgate.yaml; everything has a default. */
@@ -29,7 +30,9 @@ export const gatewaySettingsSchema = Type.Object(
     admin: Type.Optional(listener),
     workers: Type.Optional(Type.Integer({ minimum: 1, maximum: 256 })),
     trustedProxies: Type.Optional(Type.Array(Type.String(), { description: 'Addresses and CIDR networks.' })),
-    redisUrl: Type.Optional(Type.String({ pattern: '^rediss?://' })),
+    redisUrl: Type.Optional(
+      Type.String({ pattern: '^rediss?://', description: 'Several, with commas, are nodes of a cluster.' }),
+    ),
     accessLog: Type.Optional(
       Type.String({ minLength: 1, description: 'A file, "-" for standard output, or "off".' }),
     ),
@@ -41,6 +44,7 @@ export const gatewaySettingsSchema = Type.Object(
     bodyIdleTimeoutMs: Type.Optional(duration),
     keepAliveTimeoutMs: Type.Optional(duration),
     issuers: Type.Optional(Type.Array(issuerSchema, { description: 'Whose tokens are believed.' })),
+    limiter: Type.Optional(limiterSettingsSchema),
     usage: Type.Optional(usageSettingsSchema),
   },
   closed,

@@ -94,6 +94,19 @@ export type Limit = Static<typeof limitSchema>;
 export type LimitScope = NonNullable<Limit['scope']>;
 export type Overage = Static<typeof overageSchema>;
 
+/** A quota has reached a share of its limit; told once in its period, the highest when it passes several at once. */
+export interface ThresholdEvent {
+  /** The value of the scope, for example the key id. */
+  readonly subject: string;
+  readonly scope: LimitScope;
+  readonly policy: string;
+  readonly period: Quota['period'];
+  readonly limit: number;
+  readonly percent: 80 | 90 | 100;
+  /** Milliseconds since the epoch. */
+  readonly reachedAt: number;
+}
+
 /** The plan of a key that names none: burst 600, 100 a minute sustained, 1,000,000 a UTC day. */
 export const defaultPlanId = 'default';
 export const defaultLimits: readonly Limit[] = [

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { GatewaySettings } from '#contract/gateway-settings.ts';
 import type { IssuerSettings } from '#contract/issuers.ts';
+import type { LimiterSettings } from '#contract/limiter-settings.ts';
 import { parseAddresses } from './routing/addresses.ts';
 import { resolveUsage, type UsageConfig } from './usage/config.ts';
 
@@ -28,6 +29,7 @@ export interface GatewayConfig {
   /** The file of the local key provider, which opens sealed secrets. */
   readonly keyFile: string | null;
   readonly redisUrl: string | null;
+  readonly limiter: LimiterSettings;
   readonly accessLog: string;
   /** Whose tokens are believed; the one of OAUTH_PROVIDER_URL first. */
   readonly issuers: readonly IssuerSettings[];
@@ -112,6 +114,10 @@ export function resolveConfig(
   const dataDir = overrides.dataDir ?? text('TOLLGATE_DATA_DIR') ?? null;
   const redisUrl =
     matching('REDIS_URL', /^rediss?:\/\//, 'a redis:// or rediss:// address') ?? settings.redisUrl ?? null;
+  const mode = settings.limiter?.mode;
+  if ((mode === 'leased' || mode === 'exact') && redisUrl === null) {
+    errors.push(`gateway.limiter.mode: ${mode} needs gateway.redisUrl or REDIS_URL`);
+  }
   const config: GatewayConfig = {
     listen: {
       host: overrides.listenHost ?? text('TOLLGATE_LISTEN_HOST') ?? settings.listen?.host ?? '0.0.0.0',
@@ -144,6 +150,7 @@ export function resolveConfig(
       ) ?? null,
     keyFile: overrides.keyFile ?? text('TOLLGATE_KEY_FILE') ?? null,
     redisUrl,
+    limiter: settings.limiter ?? {},
     accessLog: overrides.accessLog ?? text('TOLLGATE_ACCESS_LOG') ?? settings.accessLog ?? '-',
     issuers: resolveIssuers(settings.issuers ?? [], providerUrl, text('OAUTH_AUDIENCE'), errors),
     maxSignedBodyBytes: settings.maxSignedBodyBytes ?? 1 << 20,

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { ThresholdEvent } from '#contract/limits.ts';
 import type { Change } from '#contract/registry.ts';
 import { createAdminServer } from './admin/server.ts';
 import type { GatewayConfig } from './config.ts';
@@ -53,7 +54,9 @@ export async function startGateway(
         onFailure: (error) => log.warn({ error: error.message }, 'usage could not be delivered'),
       })
     : null;
-  const limiterMemory = createLimiterMemory();
+  const limiterMemory = createLimiterMemory(
+    config.limiter.maxCounters === undefined ? {} : { maxCounters: config.limiter.maxCounters },
+  );
   const nonces = allocateNonces();
   const supervisor = new Supervisor({
     config,
@@ -63,6 +66,7 @@ export async function startGateway(
       channel.on<{ batch: Uint8Array; events: number }>('usage', ({ batch, events }) =>
         emission?.accept(batch, events),
       );
+      channel.on<ThresholdEvent>('threshold', (event) => logLine('info', 'quota threshold reached', event));
     },
     detach: (channel, index) => {
       registry.detach(channel);

@@ -8,9 +8,9 @@ import { Tokens } from './credentials/tokens.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Exchange } from './exchange.ts';
 import { Gateway } from './gateway.ts';
-import { LocalLimiter } from './limits/local/local-limiter.ts';
 import type { LimiterMemory } from './limits/memory/memory.ts';
 import { memberOf } from './limits/memory/reclaim.ts';
+import { openLimits } from './limits/open-limits.ts';
 import type { RegistryShare } from './registry/messages.ts';
 import { WorkerRegistry } from './registry/worker-registry.ts';
 import { parseAddresses } from './routing/addresses.ts';
@@ -31,9 +31,16 @@ import { TimerWheel } from './wire/timers/timer-wheel.ts';
 /** One worker thread: its own listeners, upstream connections and counters; shared are keys and limits. */
 
 const { config, port, tlsPort, index, shared } = workerData as WorkerData;
-const channel = new Channel(parentPort as MessagePort);
 const log = createLog();
 const metrics = new Metrics();
+// Before the channel is opened: messages wait until somebody listens.
+const limits = await openLimits({
+  ...{ settings: config.limiter, redisUrl: config.redisUrl, metrics },
+  ...{ memory: shared.limiterMemory as LimiterMemory, member: memberOf(index) },
+  log: (level, message, details) => log[level](details, message),
+  onThreshold: (event) => channel.send('threshold', event),
+});
+const channel = new Channel(parentPort as MessagePort);
 const requestMetrics = new RequestMetrics(metrics);
 const accessLog = openAccessLog(config);
 const usage = openUsage(config);
@@ -67,8 +74,8 @@ void tokens.prepare(Date.now());
 
 const dependencies: Dependencies = {
   keys: registry.keys,
-  limiter: new LocalLimiter(shared.limiterMemory as LimiterMemory, memberOf(index)),
   tokens,
+  limiter: limits.limiter,
   nonces: new SharedNonces(shared.nonces as SharedArrayBuffer),
   forwarder,
   metrics,
@@ -155,6 +162,7 @@ openListeners({
 async function drain(listeners: Listeners): Promise<void> {
   await listeners.close(config.drainTimeoutMs);
   await forwarder.close();
+  await limits.close();
   await accessLog?.close();
   process.exit(0);
 }

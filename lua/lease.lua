@@ -23,7 +23,7 @@ for i = 1, tonumber(ARGV[4]) do
   else
     if held < 0 then held = existed and before or -1 - held end
     if before > held then consume(c, before - held) end
-    if extra > 0 then consume(c, extra) end
+    if extra ~= 0 then consume(c, extra) end
     local expiry = now + lease_ms * 1000
     if c.kind == 'q' then expiry = min(expiry, period(c.b).stop) end
     local others = c.o - before

@@ -24,7 +24,7 @@ for i = 1, tonumber(ARGV[3]) do
       set_lease(c, gateway, held, existed, min(held, keep), seq, expiry)
     end
   end
-  if extra > 0 then consume(c, extra) end
+  if extra ~= 0 then consume(c, extra) end
   reply[i] = max(0, left(c))
 end
 

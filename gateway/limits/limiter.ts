@@ -1,4 +1,4 @@
-import type { Limit, LimitScope, Overage } from '#contract/limits.ts';
+import type { Limit, LimitScope, Overage, ThresholdEvent } from '#contract/limits.ts';
 import { hashText } from './hash.ts';
 
 /** A plan's limit of scope route counts each caller on each route. */
@@ -165,19 +165,6 @@ export class Decision {
   }
 }
 
-/** A quota has reached a share of its limit; told once in its period, the highest when it passes several at once. */
-export interface ThresholdEvent {
-  /** The value of the scope, for example the key id. */
-  readonly subject: string;
-  readonly scope: LimitScope;
-  readonly policy: string;
-  readonly period: 'day' | 'month';
-  readonly limit: number;
-  readonly percent: 80 | 90 | 100;
-  /** Milliseconds since the epoch. */
-  readonly reachedAt: number;
-}
-
 export type ThresholdSink = (event: ThresholdEvent) => void;
 
 /** The event of a mark that an engine has set. A jump past several thresholds tells the highest. */
@@ -190,6 +177,20 @@ export function thresholdEvent(
   if (limit.kind !== 'quota' || (percent !== 80 && percent !== 90 && percent !== 100)) return null;
   const { name: policy, period } = limit;
   return { subject, scope: limit.scope ?? 'key', policy, period, limit: limit.limit, percent, reachedAt };
+}
+
+/** The engines that answer at once fill one object again and again; whoever waits needs his own. */
+export function copyDecision(decision: Decision, count: number): Decision {
+  const copy = new Decision();
+  copy.clear(count);
+  const { admitted, unavailable, retryAfterMs, overage, shadowed, release } = decision;
+  Object.assign(copy, { admitted, unavailable, retryAfterMs, overage, shadowed, release });
+  for (let i = 0; i < count; i++) {
+    copy.remaining[i] = decision.remaining[i]!;
+    copy.resetMs[i] = decision.resetMs[i]!;
+    copy.violated[i] = decision.violated[i]!;
+  }
+  return copy;
 }
 
 /** Decides limits; all of a request together, all or nothing. */

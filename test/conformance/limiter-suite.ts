@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import type { Limit } from '#contract/limits.ts';
-import { type Decision, type Limiter, LimitSet, type ThresholdEvent } from '../../gateway/limits/limiter.ts';
+import type { Limit, ThresholdEvent } from '#contract/limits.ts';
+import { type Decision, type Limiter, LimitSet } from '../../gateway/limits/limiter.ts';
 
 /** The instant that the vectors count from: noon of a last day of May, so that day and month end together. */
 export const t0 = Date.UTC(2026, 4, 31, 12);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { Limit } from '#contract/limits.ts';
-import { LimitSet, type ThresholdEvent } from '../../gateway/limits/limiter.ts';
+import type { Limit, ThresholdEvent } from '#contract/limits.ts';
+import { LimitSet } from '../../gateway/limits/limiter.ts';
 import { LocalLimiter } from '../../gateway/limits/local/local-limiter.ts';
 import { createLimiterMemory } from '../../gateway/limits/memory/memory.ts';
 import { AwayPolicy } from '../../gateway/limits/redis/away-policy.ts';

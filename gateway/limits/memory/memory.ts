@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto';
+import { randomInt, randomUUID } from 'node:crypto';
 
 /**
  * The memory that the workers of a host count in: made by the main thread, handed to each worker, all plain data.
@@ -7,6 +7,8 @@ import { randomInt } from 'node:crypto';
  * so that a request takes one lock for each of its subjects, mostly one.
  */
 export interface LimiterMemory {
+  /** Names the host's gateway process in a shared ledger. */
+  readonly id: string;
   readonly buffer: SharedArrayBuffer;
   readonly segments: number;
   /** A power of two. */
@@ -39,6 +41,7 @@ export function createLimiterMemory(options: LimiterMemoryOptions = {}): Limiter
   while (slotsPerSegment < 2048 && slotsPerSegment < slots) slotsPerSegment *= 2;
   const segments = Math.max(1, Math.ceil(slots / slotsPerSegment));
   return {
+    id: randomUUID(),
     buffer: new SharedArrayBuffer(segments * (headWords * 4 + slotsPerSegment * slotBytes)),
     segments,
     slotsPerSegment,

@@ -1,4 +1,4 @@
-import type { RedisLink } from './redis-link.ts';
+import type { LedgerLink } from './redis-link.ts';
 import type { ScriptName } from './scripts.ts';
 
 /** One entry of a script call: it adds its keys and arguments when the call is made, and takes its part of the reply. */
@@ -10,7 +10,7 @@ export interface BatchEntry {
 }
 
 export interface BatcherOptions {
-  readonly link: RedisLink;
+  readonly link: LedgerLink;
   readonly script: ScriptName;
   /** The arguments before the number of entries. */
   readonly leading: () => readonly string[];
@@ -27,6 +27,7 @@ export class CallBatcher {
   readonly #waiting = new Map<string, BatchEntry[]>();
   readonly #flush = (): void => this.flush();
   #scheduled = false;
+  #drained: (() => void) | null = null;
   underWay = 0;
 
   /** Nothing waits to be sent or answered. */
@@ -60,6 +61,19 @@ export class CallBatcher {
     this.#waiting.clear();
   }
 
+  /** Sends what waits; resolves when all is answered, or after `maxMs`. */
+  async drain(maxMs: number): Promise<void> {
+    this.flush();
+    if (this.underWay === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, maxMs);
+      this.#drained = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
   async #send(tag: string, entries: readonly BatchEntry[]): Promise<void> {
     const { link, script, leading } = this.#options;
     const keys: string[] = [];
@@ -74,6 +88,7 @@ export class CallBatcher {
       for (const entry of entries) entry.fail(error);
     } finally {
       this.underWay--;
+      if (this.idle) this.#drained?.();
     }
   }
 }

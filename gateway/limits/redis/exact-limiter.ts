@@ -1,4 +1,5 @@
 import {
+  copyDecision,
   Decision,
   type Limiter,
   type LimitSet,
@@ -9,10 +10,10 @@ import {
 import type { AwayPolicy } from './away-policy.ts';
 import { type BatchEntry, CallBatcher } from './call-batch.ts';
 import { ledgerKey, ledgerTag, slotOf } from './ledger-keys.ts';
-import type { RedisLink } from './redis-link.ts';
+import type { LedgerLink } from './redis-link.ts';
 
 export interface RedisLimiterOptions {
-  readonly link: RedisLink;
+  readonly link: LedgerLink;
   readonly away: AwayPolicy;
   /** Names this limiter in the ledger; no two living ones alike. Letters, digits, `-` and `_`. */
   readonly holder: string;
@@ -30,6 +31,9 @@ interface Waiting {
   expire(): void;
   settled: boolean;
 }
+
+/** How long closing waits for Redis. */
+const closeMs = 1000;
 
 const overages = [null, 'warn', 'charge'] as const;
 
@@ -112,7 +116,7 @@ export class ExactLimiter implements Limiter {
 
   /** Decides a request by the policy for Redis being away. */
   decideAlone(set: LimitSet, subjects: Subjects, cost: number, nowMs: number): Decision {
-    return copyOf(this.#options.away.take(set, subjects, cost, nowMs), set.limits.length);
+    return copyDecision(this.#options.away.take(set, subjects, cost, nowMs), set.limits.length);
   }
 
   hold(key: string, tag: string, args: readonly string[]): void {
@@ -146,7 +150,9 @@ export class ExactLimiter implements Limiter {
     clearInterval(this.#renewal);
     if (this.#timer !== null) clearTimeout(this.#timer);
     for (const request of this.#waiting.splice(0)) if (!request.settled) request.expire();
-    for (const batcher of [this.#takes, this.#corrections, this.#returns]) batcher.flush();
+    await Promise.all(
+      [this.#takes, this.#corrections, this.#returns].map((batcher) => batcher.drain(closeMs)),
+    );
     await this.#options.link.close();
   }
 
@@ -361,18 +367,4 @@ function allIndexes(count: number): readonly number[] {
     indexLists.push(Array.from({ length: size }, (_, i) => i));
   }
   return indexLists[count]!;
-}
-
-/** The local engine fills one object again and again; who waits needs his own. */
-function copyOf(decision: Decision, count: number): Decision {
-  const copy = new Decision();
-  copy.clear(count);
-  const { admitted, unavailable, retryAfterMs, overage, shadowed, release } = decision;
-  Object.assign(copy, { admitted, unavailable, retryAfterMs, overage, shadowed, release });
-  for (let i = 0; i < count; i++) {
-    copy.remaining[i] = decision.remaining[i]!;
-    copy.resetMs[i] = decision.resetMs[i]!;
-    copy.violated[i] = decision.violated[i]!;
-  }
-  return copy;
 }

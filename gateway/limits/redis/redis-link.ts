@@ -17,6 +17,20 @@ interface Call {
   readonly startedAt: number;
 }
 
+/** What the limiters need of the connection to the ledger. */
+export interface LedgerLink {
+  readonly isCluster: boolean;
+  /** How many calls have failed: of these it is not known whether they were carried out. */
+  readonly failures: number;
+  /** Whether the server of this hash tag is away, as far as is known. */
+  isAway(tag: string): boolean;
+  /** Whether a call could be sent now, be it that its answer will be late. */
+  isConnected(): boolean;
+  /** Runs a script on keys of one slot (`tag` is in all of them). Rejects when it cannot be known to have run. */
+  run(script: ScriptName, tag: string, keys: readonly string[], args: readonly string[]): Promise<number[]>;
+  close(): Promise<void>;
+}
+
 /** One server that answers for itself: the only one, or a master of the cluster. */
 class Lane {
   readonly name: string;
@@ -39,7 +53,7 @@ const watchMs = 25;
  * The connection to the ledger: runs the scripts and knows at once whether a server is away. A call is sent once and
  * never again by itself, since it may have been carried out although its answer was lost.
  */
-export class RedisLink {
+export class RedisLink implements LedgerLink {
   readonly isCluster: boolean;
   /** Script calls since the start, by script. */
   readonly calls: Record<ScriptName, number> = { take: 0, lease: 0, return: 0, quota: 0 };
@@ -90,6 +104,15 @@ export class RedisLink {
     this.#client.on('close', () => {
       if (!this.isCluster) this.#setAway(this.#laneOf('probe'), 'connection closed');
     });
+    // So that the first call of each script is not answered NOSCRIPT; those of a cluster find out by themselves.
+    if (this.#client instanceof Redis) {
+      const client = this.#client;
+      client.on('ready', () => {
+        for (const { source } of Object.values(this.#scripts)) {
+          client.call('SCRIPT', 'LOAD', source).catch(() => undefined);
+        }
+      });
+    }
     this.#watch = setInterval(() => this.#look(), watchMs);
     this.#watch.unref();
   }
@@ -106,12 +129,10 @@ export class RedisLink {
     });
   }
 
-  /** Whether the server of this hash tag is away, as far as is known. */
   isAway(tag: string): boolean {
     return this.#laneOf(tag).away;
   }
 
-  /** Whether a call could be sent now, be it that its answer will be late. */
   isConnected(): boolean {
     return this.#client.status === 'ready';
   }
@@ -122,7 +143,6 @@ export class RedisLink {
     return count;
   }
 
-  /** Runs a script on keys of one slot (`tag` is in all of them). Rejects when it cannot be known to have run. */
   async run(
     script: ScriptName,
     tag: string,
