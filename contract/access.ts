@@ -41,15 +41,27 @@ export const authenticationSchema = Type.Object(
         description: 'One of them has to be in the aud of a token.',
       }),
     ),
+    maxFailuresPerMinute: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1_000_000,
+        description: 'Failed attempts of one address (IPv6: of one /64) before it is refused for the minute.',
+      }),
+    ),
     maxSignedBodyBytes: Type.Optional(Type.Integer({ minimum: 0, maximum: 1 << 30 })),
   },
   { additionalProperties: false },
 );
 
+const octet = '(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])';
+const network = Type.String({
+  pattern: `^(?:${octet}(?:\\.${octet}){3}(?:/(?:3[0-2]|[12]?[0-9]))?|(?=.*:)[0-9A-Fa-f:.]{2,45}(?:/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$`,
+  description: 'An address or a CIDR network, IPv4 or IPv6.',
+});
 export const addressRulesSchema = Type.Object(
   {
-    allow: Type.Optional(Type.Array(Type.String({ description: 'CIDR, IPv4 or IPv6.' }))),
-    deny: Type.Optional(Type.Array(Type.String())),
+    allow: Type.Optional(Type.Array(network, { description: 'Default: any.' })),
+    deny: Type.Optional(Type.Array(network, { description: 'Stands above allow.' })),
   },
   { additionalProperties: false },
 );

@@ -65,6 +65,11 @@ export const problems = {
     title: 'Conflict',
     detail: 'The request conflicts with the state of the resource.',
   },
+  version_brownout: {
+    status: 410,
+    title: 'Version in brownout',
+    detail: 'This version is switched off for a while, ahead of its sunset; migrate to its successor.',
+  },
   version_sunset: { status: 410, title: 'Version retired', detail: 'This version is past its sunset date.' },
   precondition_failed: {
     status: 412,

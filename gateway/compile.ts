@@ -1,14 +1,20 @@
 import type { Route, Service } from '#contract/registry.ts';
 import type { Version } from '#contract/versions.ts';
 import type { Dependencies } from './dependencies.ts';
+import { addresses } from './phases/addresses.ts';
 import { authenticate } from './phases/authenticate.ts';
 import { authorize } from './phases/authorize.ts';
 import { boundBody } from './phases/bound-body.ts';
 import { cache, observeCache } from './phases/cache.ts';
+import { cors, decorateCors } from './phases/cors.ts';
 import { decorateLimits } from './phases/decorate-limits.ts';
 import { decorateRequest } from './phases/decorate-request.ts';
+import { decorateVersion } from './phases/decorate-version.ts';
 import { forward } from './phases/forward.ts';
 import { limit } from './phases/limit.ts';
+import { selectVersion } from './phases/select-version.ts';
+import { countFailures, throttle } from './phases/throttle.ts';
+import { versionLifeCycle } from './phases/version-life-cycle.ts';
 import type { Phase, ResponsePhase } from './pipeline.ts';
 import { Router } from './routing/router.ts';
 
@@ -38,30 +44,80 @@ export interface RouteContext {
   readonly service: Service | null;
   readonly version: Version | null;
   readonly versions: ReadonlyMap<string, Version>;
+  /** Finds the route of another version of the same resource; null where there is only this one. */
+  readonly siblings?: ((version: string) => CompiledRoute | null) | null;
 }
 
 type PhaseFactory = (context: RouteContext, dependencies: Dependencies) => Phase | null;
 type ResponsePhaseFactory = (context: RouteContext, dependencies: Dependencies) => ResponsePhase | null;
 
 /** The way of a request through its route, in order. A factory that returns null costs nothing. */
-const requestPhases: readonly PhaseFactory[] = [boundBody, authenticate, authorize, limit, cache, forward];
+const requestPhases: readonly PhaseFactory[] = [
+  cors,
+  selectVersion,
+  addresses,
+  versionLifeCycle,
+  boundBody,
+  throttle,
+  authenticate,
+  authorize,
+  limit,
+  cache,
+  forward,
+];
 
 /** What is added to a response, in order. */
-const responsePhases: readonly ResponsePhaseFactory[] = [observeCache, decorateLimits, decorateRequest];
+const responsePhases: readonly ResponsePhaseFactory[] = [
+  observeCache,
+  decorateLimits,
+  decorateVersion,
+  decorateCors,
+  countFailures,
+  decorateRequest,
+];
 
 /** Compiles the routing table of one registry revision. */
 export function compile(input: RoutingInput, dependencies: Dependencies): Router {
-  const routes: CompiledRoute[] = [];
-  for (const route of input.routes.values()) routes.push(compileRoute(route, input, dependencies));
-  return new Router(routes);
+  const routes = new Map<string, CompiledRoute>();
+  const versions = versionsOfResources(input.routes.values());
+  for (const route of input.routes.values()) {
+    const routeIds = versions.get(resourceOf(route))!;
+    const siblings =
+      routeIds.size > 1 ? (version: string) => routes.get(routeIds.get(version) ?? '') ?? null : null;
+    routes.set(route.id, compileRoute(route, input, siblings, dependencies));
+  }
+  return new Router([...routes.values()]);
 }
 
-function compileRoute(route: Route, input: RoutingInput, dependencies: Dependencies): CompiledRoute {
+/** Routes that differ in their version only serve one resource. */
+function resourceOf({ hosts, path, methods }: Route): string {
+  return JSON.stringify([[...(hosts ?? [])].sort(), path, [...(methods ?? [])].sort()]);
+}
+
+/** By resource: the route ids by version. */
+function versionsOfResources(routes: Iterable<Route>): Map<string, Map<string, string>> {
+  const resources = new Map<string, Map<string, string>>();
+  for (const route of routes) {
+    const resource = resourceOf(route);
+    const versions = resources.get(resource) ?? new Map<string, string>();
+    if (route.version !== undefined && !versions.has(route.version)) versions.set(route.version, route.id);
+    resources.set(resource, versions);
+  }
+  return resources;
+}
+
+function compileRoute(
+  route: Route,
+  input: RoutingInput,
+  siblings: RouteContext['siblings'],
+  dependencies: Dependencies,
+): CompiledRoute {
   const context: RouteContext = {
     route,
     service: input.services.get(route.service) ?? null,
     version: route.version === undefined ? null : (input.versions.get(route.version) ?? null),
     versions: input.versions,
+    siblings,
   };
   const present = <T>(made: T | null): made is T => made !== null;
   return {

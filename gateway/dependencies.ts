@@ -1,4 +1,5 @@
 import type { ResponseCache } from './cache/response-cache.ts';
+import type { FailureThrottle } from './credentials/failure-throttle.ts';
 import type { KeyLookup } from './credentials/key-lookup.ts';
 import type { NonceStore } from './credentials/nonces.ts';
 import type { Tokens } from './credentials/tokens.ts';
@@ -11,6 +12,7 @@ export interface Dependencies {
   readonly keys: KeyLookup;
   readonly nonces: NonceStore;
   readonly tokens: Tokens;
+  readonly failures: FailureThrottle;
   readonly limiter: Limiter;
   readonly forwarder: Forwarder;
   /** Milliseconds since the epoch. */

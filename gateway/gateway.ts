@@ -1,3 +1,4 @@
+import type { Version } from '#contract/versions.ts';
 import { type CompiledRoute, compile, type RoutingInput } from './compile.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Exchange, ExchangeHandler } from './exchange.ts';
@@ -7,6 +8,7 @@ import { run } from './pipeline.ts';
 import { Refusal, refusal } from './refusal.ts';
 import type { AddressSet } from './routing/addresses.ts';
 import { Router } from './routing/router.ts';
+import { describeVersions } from './routing/version-state.ts';
 
 export interface GatewayOptions {
   readonly dependencies: Dependencies;
@@ -36,6 +38,7 @@ export class Gateway implements ExchangeHandler {
   readonly #identify: (exchange: Exchange) => void;
   readonly #notAllowed = new Map<string, Refusal>();
   #router = new Router([]);
+  #versions: readonly Version[] = [];
 
   constructor(options: GatewayOptions) {
     this.#dependencies = options.dependencies;
@@ -47,19 +50,20 @@ export class Gateway implements ExchangeHandler {
   /** Puts a new routing table in force for the requests that come from now on. Throws, and keeps the old one, on a bug. */
   route(input: RoutingInput): void {
     this.#router = compile(input, this.#dependencies);
+    this.#versions = [...input.versions.values()];
   }
 
   handle(exchange: Exchange): void {
     this.#identify(exchange);
-    const match = this.#router.match(
-      exchange.host,
-      exchange.routePath,
-      exchange.method,
-      exchange.header('api-version') ?? null,
-    );
+    const version = exchange.header('api-version') ?? null;
+    let match = this.#router.match(exchange.host, exchange.routePath, exchange.method, version);
+    if (exchange.method === 'OPTIONS' && match !== null && 'allow' in match) {
+      match = this.#matchPreflight(exchange, version) ?? match;
+    }
     if (match === null) {
       exchange.route = unmatched;
-      exchange.refuse(refusal('route_not_found'));
+      if (exchange.routePath === '/versions') this.#answerVersions(exchange);
+      else exchange.refuse(refusal('route_not_found'));
     } else if ('allow' in match) {
       exchange.route = unmatched;
       exchange.refuse(this.#refuseMethod(match.allow));
@@ -67,6 +71,24 @@ export class Gateway implements ExchangeHandler {
       exchange.route = match;
       run(exchange, match.phases, this);
     }
+  }
+
+  /** A CORS preflight belongs to the route of the request that it asks for. */
+  #matchPreflight(exchange: Exchange, version: string | null): CompiledRoute | null {
+    const method = exchange.header('access-control-request-method');
+    if (method === undefined) return null;
+    const match = this.#router.match(exchange.host, exchange.routePath, method, version);
+    return match !== null && 'config' in match && match.config.cors !== undefined ? match : null;
+  }
+
+  /** The versions and their life cycle; a route of this path stands above it. */
+  #answerVersions(exchange: Exchange): void {
+    if (exchange.method !== 'GET' && exchange.method !== 'HEAD') {
+      exchange.refuse(this.#refuseMethod(['GET', 'HEAD']));
+      return;
+    }
+    const body = Buffer.from(JSON.stringify(describeVersions(this.#versions, this.#dependencies.now())));
+    exchange.answer(200, ['Content-Type', 'application/json', 'Cache-Control', 'max-age=60'], body);
   }
 
   #refuseMethod(methods: readonly string[]): Refusal {

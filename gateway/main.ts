@@ -4,6 +4,7 @@ import type { ThresholdEvent } from '#contract/limits.ts';
 import type { Change } from '#contract/registry.ts';
 import { createAdminServer } from './admin/server.ts';
 import type { GatewayConfig } from './config.ts';
+import { allocateFailures } from './credentials/failure-throttle.ts';
 import { allocateNonces } from './credentials/nonces.ts';
 import { createLimiterMemory } from './limits/memory/memory.ts';
 import { mainMember, memberOf, reclaimMember } from './limits/memory/reclaim.ts';
@@ -58,9 +59,10 @@ export async function startGateway(
     config.limiter.maxCounters === undefined ? {} : { maxCounters: config.limiter.maxCounters },
   );
   const nonces = allocateNonces();
+  const failures = allocateFailures();
   const supervisor = new Supervisor({
     config,
-    share: () => ({ limiterMemory, nonces, registry: registry.share() }),
+    share: () => ({ limiterMemory, nonces, failures, registry: registry.share() }),
     attach: (channel) => {
       registry.attach(channel);
       channel.on<{ batch: Uint8Array; events: number }>('usage', ({ batch, events }) =>

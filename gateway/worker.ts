@@ -3,6 +3,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { ResponseCache } from './cache/response-cache.ts';
 import { Channel } from './channel.ts';
 import type { GatewayConfig } from './config.ts';
+import { FailureThrottle } from './credentials/failure-throttle.ts';
 import { SharedNonces } from './credentials/nonces.ts';
 import { Tokens } from './credentials/tokens.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -76,6 +77,7 @@ const dependencies: Dependencies = {
   keys: registry.keys,
   tokens,
   limiter: limits.limiter,
+  failures: new FailureThrottle(shared.failures as SharedArrayBuffer),
   nonces: new SharedNonces(shared.nonces as SharedArrayBuffer),
   forwarder,
   metrics,

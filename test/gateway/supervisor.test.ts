@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import type { Channel } from '../../gateway/channel.ts';
 import { type GatewayConfig, type GatewayOverrides, resolveConfig } from '../../gateway/config.ts';
+import { allocateFailures } from '../../gateway/credentials/failure-throttle.ts';
 import { allocateNonces } from '../../gateway/credentials/nonces.ts';
 import { createLimiterMemory } from '../../gateway/limits/memory/memory.ts';
 import { startGateway } from '../../gateway/main.ts';
@@ -36,7 +37,12 @@ test('a worker that dies is replaced while the others keep serving', async () =>
   });
   const supervisor = new Supervisor({
     config: configOf({ workers: 2 }),
-    share: () => ({ registry: registry.share(), limiterMemory, nonces: allocateNonces(1024) }),
+    share: () => ({
+      registry: registry.share(),
+      limiterMemory,
+      nonces: allocateNonces(1024),
+      failures: allocateFailures(1024),
+    }),
     attach: (channel, index) => {
       registry.attach(channel);
       if (channels.has(index)) channel.port.on('message', ({ type }) => type === 'listening' && replaced());

@@ -2,6 +2,7 @@ import type { IssuerSettings } from '#contract/issuers.ts';
 import type { Route, Service } from '#contract/registry.ts';
 import type { Version } from '#contract/versions.ts';
 import { ResponseCache } from '../../gateway/cache/response-cache.ts';
+import { allocateFailures, FailureThrottle } from '../../gateway/credentials/failure-throttle.ts';
 import { allocateNonces, SharedNonces } from '../../gateway/credentials/nonces.ts';
 import { Tokens } from '../../gateway/credentials/tokens.ts';
 import type { Dependencies } from '../../gateway/dependencies.ts';
@@ -59,6 +60,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     keys,
     limiter: options.limiter ?? new LocalLimiter(createLimiterMemory({ maxCounters: 1000 }), 1),
     tokens: new Tokens(options.issuers ?? [], { now: options.now ?? Date.now }),
+    failures: new FailureThrottle(allocateFailures(1024)),
     nonces: new SharedNonces(allocateNonces(1024)),
     forwarder,
     metrics,

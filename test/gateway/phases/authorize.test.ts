@@ -52,6 +52,7 @@ test('roles are required likewise', () => {
   assert.equal(decide({ authentication: { roles, rolesMatch: 'any' } }, { roles: ['ops'] }), 'pass');
 });
 
-test('a route that restricts nothing has no such phase', () => {
-  assert.equal(authorize({ route: { id: 'r', service: 's', path: '/' } } as RouteContext), null);
+test('a route for anybody that restricts nothing has no such phase', () => {
+  const route: Route = { id: 'r', service: 's', path: '/', authentication: 'none' };
+  assert.equal(authorize({ route } as RouteContext), null);
 });
