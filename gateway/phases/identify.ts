@@ -2,17 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Exchange } from '../exchange.ts';
 import type { AddressSet } from '../routing/addresses.ts';
 import { hasDotSegments, normalizePath } from '../routing/path.ts';
-
-const hex16 = Array.from({ length: 65_536 }, (_, n) => n.toString(16).padStart(4, '0'));
-
-/** Sixteen random bits as four hex digits. Trace ids need to be unlike each other, not secret. */
-function random4(): string {
-  return hex16[(Math.random() * 65_536) | 0]!;
-}
-
-function spanId(): string {
-  return random4() + random4() + random4() + random4();
-}
+import { randomIds } from './random-ids.ts';
 
 const traceparentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 const zeroTrace = '0'.repeat(32);
@@ -28,7 +18,8 @@ export function identify(trusted: AddressSet | null): (exchange: Exchange) => vo
   return (exchange) => {
     counter++;
     exchange.requestId = prefix + (counter + 0x1_0000_0000).toString(16);
-    exchange.spanId = spanId();
+    const ids = randomIds();
+    exchange.spanId = ids.slice(32);
     let trace = '';
     let forwardedFor: string | null = null;
     const peerTrusted = trusted?.has(exchange.remoteAddress) ?? false;
@@ -53,7 +44,7 @@ export function identify(trusted: AddressSet | null): (exchange: Exchange) => vo
           exchange.requestId = value;
       }
     }
-    exchange.traceId = trace === '' ? spanId() + spanId() : trace;
+    exchange.traceId = trace === '' ? ids.slice(0, 32) : trace;
     if (forwardedFor === null) exchange.forwardedFor = exchange.remoteAddress;
     else {
       exchange.forwardedFor = `${forwardedFor}, ${exchange.remoteAddress}`;
