@@ -197,7 +197,11 @@ export function decodeBatch(bytes: Uint8Array): UsageBatch {
       if (!Number.isFinite(column[i])) fail(`${name} has a value that is not a number`);
     columns[name] = column;
   });
-  const indexes = new Uint16Array(aligned.buffer, aligned.byteOffset + smallAt + 4 * count);
+  const indexes = new Uint16Array(
+    aligned.buffer,
+    aligned.byteOffset + smallAt + 4 * count,
+    count * textColumns.length,
+  );
   textColumns.forEach((name, n) => {
     const column = new Array<string | null>(count);
     for (let i = 0; i < count; i++) {

@@ -58,9 +58,9 @@ test('a batch gives back exactly the events that were put in, wherever it lies i
       fc.integer({ min: 0, max: 9 }),
       (events, shift) => {
         const bytes = encode(events);
-        const moved = new Uint8Array(bytes.length + shift);
+        const moved = new Uint8Array(bytes.length + shift + 3);
         moved.set(bytes, shift);
-        const batch = decodeBatch(moved.subarray(shift));
+        const batch = decodeBatch(moved.subarray(shift, shift + bytes.length));
         const { columns, ...rest } = batch;
         assert.deepEqual(rest, { ...head, count: events.length });
         events.forEach((entry, i) => {
