@@ -1,4 +1,5 @@
 import type { Declaration } from '#contract/declaration.ts';
+import { defaultUsage, readUsageConfig, type UsageConfig } from './usage/config.ts';
 
 /** How the control plane runs; every member is decided. */
 export interface ControlPlaneConfig {
@@ -14,6 +15,7 @@ export interface ControlPlaneConfig {
   readonly publicUrl: string | null;
   readonly trustedProxies: readonly string[];
   readonly maxBodyBytes: number;
+  readonly usage: UsageConfig;
 }
 
 export interface ControlPlaneOptions extends Partial<Omit<ControlPlaneConfig, 'host' | 'port'>> {
@@ -46,6 +48,7 @@ export function decideConfig(options: ControlPlaneOptions): ControlPlaneConfig {
     publicUrl: options.publicUrl?.replace(/\/+$/, '') ?? null,
     trustedProxies: options.trustedProxies ?? [],
     maxBodyBytes: options.maxBodyBytes ?? 1 << 20,
+    usage: options.usage ?? defaultUsage,
   };
   if (config.dataDir === null && config.databaseUrl === null) {
     errors.push('set DATABASE_URL, or TOLLGATE_DATA_DIR for the embedded database');
@@ -91,6 +94,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
       .map((part) => part.trim())
       .filter(Boolean),
     maxBodyBytes: integer('TOLLGATE_MAX_BODY_BYTES', 1024, 1 << 30),
+    usage: readUsageConfig(env, errors),
   };
   if (given.operatorToken === undefined) errors.push('TOLLGATE_OPERATOR_TOKEN is not set');
   if (errors.length > 0) throw new ConfigError(errors);

@@ -8,6 +8,7 @@ import { registry } from './registry/routes.ts';
 import { configuration } from './resources/history.ts';
 import { resources } from './resources/routes.ts';
 import { telemetry } from './telemetry/routes.ts';
+import { usage } from './usage/feature.ts';
 
 /** Everything the control plane does. A feature is one line here, a folder, and its numbered migrations. */
 export const features: readonly Feature[] = [
@@ -20,4 +21,5 @@ export const features: readonly Feature[] = [
   configuration,
   registry,
   portal,
+  usage,
 ];

@@ -81,11 +81,11 @@ export async function readMigrations(db: Queryable, since: string): Promise<Migr
   const migrations: Migration[] = [];
   for (const { object: version } of rows) {
     const apps = await db.query<Straggler>(
-      `SELECT r.app_id, a.name, r.account_id, c.email AS owner, sum(r.calls)::bigint AS calls, max(r.day) AS last_call
+      `SELECT r.app_id, a.name, coalesce(a.account_id, r.account_id) AS account_id, c.email AS owner, sum(r.calls)::bigint AS calls, max(r.day) AS last_call
        FROM api_usage_rollups_day r LEFT JOIN dev_apps a ON a.id = r.app_id
-         LEFT JOIN dev_accounts c ON c.id = r.account_id
+         LEFT JOIN dev_accounts c ON c.id = coalesce(a.account_id, r.account_id)
        WHERE r.api_version = $1 AND r.day >= $2::date AND r.app_id <> ''
-       GROUP BY r.app_id, a.name, r.account_id, c.email ORDER BY calls DESC, r.app_id`,
+       GROUP BY 1, 2, 3, 4 ORDER BY calls DESC, r.app_id`,
       [version.id, since],
     );
     const callsOf = async (id: string): Promise<number> => {
