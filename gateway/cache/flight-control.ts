@@ -3,6 +3,7 @@ import type { CacheState } from '#contract/usage.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Refusal } from '../refusal.ts';
 import type { UpstreamCall, UpstreamHandler } from '../upstream/client.ts';
+import type { Found } from './elsewhere.ts';
 import type { Flight } from './flight.ts';
 import type { CacheRequest } from './request.ts';
 import type { NotStorable } from './storability.ts';
@@ -20,8 +21,8 @@ export interface FlightControl {
   readonly allocate: (bytes: number) => Buffer;
   /** Sends the request upstream; an empty value takes a field off it. */
   open(exchange: Exchange, handler: UpstreamHandler, fields: readonly string[]): UpstreamCall | Refusal;
-  /** Looks elsewhere before the upstream is asked (second level, other workers); null: nowhere to look. */
-  readonly before: ((flight: Flight) => Promise<StoredResponse | null>) | null;
+  /** Looks elsewhere (other workers, second level) before the upstream is asked; null: nowhere to look. */
+  look(flight: Flight): Found | Promise<Found> | null;
   /** The answer has come and will be stored once it is whole. */
   learn(record: ResponseRecord): void;
   store(record: ResponseRecord): void;

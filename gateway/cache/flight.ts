@@ -6,8 +6,10 @@ import { BodyRelay } from './body-relay.ts';
 import { emptyResponseDirectives } from './cache-control.ts';
 import { type CacheStatus, cacheName, serializeCacheStatus } from './cache-status.ts';
 import { identifies, isNotModified, notModifiedHeaders } from './conditional.ts';
+import type { Found } from './elsewhere.ts';
 import { firstField } from './fields.ts';
 import type { FlightControl } from './flight-control.ts';
+import type { Release } from './flight-locks.ts';
 import { currentAge, dateOf, satisfiesRequest } from './freshness.ts';
 import type { CacheRequest } from './request.ts';
 import { type Carrier, Seat } from './seat.ts';
@@ -45,6 +47,7 @@ export class Flight implements UpstreamHandler, Carrier {
   #over = false;
   #paused = false;
   #bodyLength = -1;
+  #release: Release | null = null;
   /** Called once when it no longer occupies the upstream. */
   onOver: (() => void) | null = null;
 
@@ -96,23 +99,33 @@ export class Flight implements UpstreamHandler, Carrier {
     }
   }
 
-  /** Sends the upstream request. Its outcome, a refusal too, reaches the seats. */
+  /** Looks elsewhere, then sends the upstream request. The outcome, a refusal too, reaches the seats. */
   start(): void {
-    const { before } = this.#control;
-    if (before === null) {
-      this.#send();
+    const found = this.#control.look(this);
+    if (found === null) this.#send();
+    else if (found instanceof Promise) {
+      found.then(
+        (later) => this.#proceed(later),
+        () => this.#proceed({ release: null }),
+      );
+    } else this.#proceed(found);
+  }
+
+  #proceed(found: Found): void {
+    if ('stored' in found) {
+      if (!this.#over) this.#settle(found.stored, { hit: true, detail: 'shared' }, 'hit');
       return;
     }
-    before(this).then(
-      (found) => {
-        if (this.#over) return;
-        if (found === null) this.#send();
-        else this.#settle(found, { hit: true, detail: 'second-level' }, 'hit');
-      },
-      () => {
-        if (!this.#over) this.#send();
-      },
-    );
+    this.#release = found.release;
+    if (this.#over) this.#unlock();
+    else this.#send();
+  }
+
+  /** Lets other workers and gateways ask the upstream. */
+  #unlock(): void {
+    const release = this.#release;
+    this.#release = null;
+    release?.();
   }
 
   #send(): void {
@@ -161,7 +174,7 @@ export class Flight implements UpstreamHandler, Carrier {
     this.#relay = new BodyRelay(record !== null && !tooLarge);
     if (record === null) this.#control.onUncacheable(this, judged.refused!);
     else this.#control.learn(record);
-    if (!this.open) this.#control.onClosed(this);
+    if (!this.open) this.#close();
     const leader = this.#leaderSeat;
     for (const seat of [...this.#seats]) if (seat !== leader) this.#board(seat);
     if (leader !== null) this.#serveLeader(leader, status, headers, judged, now);
@@ -222,7 +235,7 @@ export class Flight implements UpstreamHandler, Carrier {
     const record = this.#record;
     const now = this.#control.now();
     if (record === null || !this.#mayShare(seat.request, record, now)) {
-      this.#release(seat);
+      this.#letGo(seat);
       return;
     }
     const { exchange } = seat.request;
@@ -282,7 +295,7 @@ export class Flight implements UpstreamHandler, Carrier {
     if (relay === null || this.#over) return true;
     if (relay.kept && relay.totalBytes + chunk.length > this.#control.maxObjectBytes) {
       relay.stopKeeping(this.#seats);
-      this.#control.onClosed(this);
+      this.#close();
     }
     const flowing = relay.push(chunk, this.#seats);
     this.#paused = !flowing;
@@ -456,7 +469,7 @@ export class Flight implements UpstreamHandler, Carrier {
     seat.request.exchange.source = null;
   }
 
-  #release(seat: Seat): void {
+  #letGo(seat: Seat): void {
     this.#dismiss(seat);
     this.#control.release(seat.request);
   }
@@ -469,10 +482,16 @@ export class Flight implements UpstreamHandler, Carrier {
     call?.abort();
   }
 
+  /** Nobody can join any more. */
+  #close(): void {
+    this.#control.onClosed(this);
+    this.#unlock();
+  }
+
   #end(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#control.onClosed(this);
+    this.#close();
     const done = this.onOver;
     this.onOver = null;
     done?.();

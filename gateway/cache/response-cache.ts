@@ -1,16 +1,20 @@
 import type { Purge } from '#contract/cache.ts';
 import type { CacheState } from '#contract/usage.ts';
 import type { CounterCell, Metrics } from '../telemetry/metrics.ts';
+import { Elsewhere } from './elsewhere.ts';
 import type { Flight } from './flight.ts';
+import type { FlightLocks } from './flight-locks.ts';
 import { type QueryRule, resourceKey } from './key.ts';
 import { type BroadPurge, splitAddress } from './removal.ts';
-import { ResponseStore } from './store.ts';
+import type { SecondLevel } from './second-level.ts';
+import { type RecordIdentity, ResponseStore } from './store.ts';
 import { type ResponseRecord, StoredResponse } from './stored-response.ts';
 import { Turnstile } from './turnstile.ts';
 
 /** News about stored responses, for the other workers of this host. */
 export type CacheNews =
   | { readonly type: 'put'; readonly record: ResponseRecord }
+  | { readonly type: 'drop'; readonly identity: RecordIdentity }
   | { readonly type: 'invalidate'; readonly resource: string; readonly atMs: number; readonly soft: boolean }
   | { readonly type: 'purge'; readonly purge: BroadPurge; readonly atMs: number };
 
@@ -21,8 +25,9 @@ export interface ResponseCacheOptions {
   readonly metrics: Metrics | null;
   /** Tells the other workers; null when there are none. */
   readonly tell?: ((news: CacheNews) => void) | null;
-  /** Looks elsewhere before the upstream is asked. */
-  readonly before?: ((flight: Flight) => Promise<StoredResponse | null>) | null;
+  /** The locks that this host's workers share. */
+  readonly locks?: FlightLocks | null;
+  readonly secondLevel?: SecondLevel | null;
 }
 
 /** How long a key that gave nothing to share is not waited for, in milliseconds. */
@@ -37,19 +42,22 @@ const states: readonly CacheState[] = ['hit', 'miss', 'stale', 'revalidated', 'c
 export class ResponseCache {
   readonly store: ResponseStore;
   readonly flights = new Map<string, Flight>();
-  readonly before: ((flight: Flight) => Promise<StoredResponse | null>) | null;
+  /** Null: there is nowhere else to look. */
+  readonly elsewhere: Elsewhere | null;
   readonly allocate: (bytes: number) => Buffer;
   readonly #now: () => number;
   readonly #tell: ((news: CacheNews) => void) | null;
+  readonly #secondLevel: SecondLevel | null;
   readonly #uncacheable = new Map<string, number>();
   readonly #turnstiles = new Map<string, Turnstile>();
   readonly #queryRules = new Map<string, QueryRule>([['all', 'all']]);
   readonly #counter: (...labels: string[]) => CounterCell;
 
   constructor(options: ResponseCacheOptions) {
-    const { metrics, tell = null } = options;
-    this.store = new ResponseStore(options.maxBytes);
-    this.before = options.before ?? null;
+    const { metrics, tell = null, locks = null, secondLevel = null } = options;
+    this.store = new ResponseStore(options.maxBytes, (entry) => this.#tellDropped(entry));
+    this.elsewhere = locks === null && secondLevel === null ? null : new Elsewhere(locks, secondLevel);
+    this.#secondLevel = secondLevel;
     this.#now = options.now;
     this.#tell = tell;
     // Memory that workers share is not copied when they tell each other.
@@ -95,18 +103,31 @@ export class ResponseCache {
   }
 
   put(record: ResponseRecord): void {
-    if (this.store.put(record) !== null) this.#tell?.({ type: 'put', record });
+    if (this.store.put(record) === null) return;
+    this.#tell?.({ type: 'put', record });
+    this.#secondLevel?.put(record);
   }
 
   renew(record: ResponseRecord, stored: boolean): StoredResponse {
     const entry = stored ? this.store.put(record) : null;
     if (entry === null) return new StoredResponse(record);
     this.#tell?.({ type: 'put', record });
+    this.#secondLevel?.put(record);
     return entry;
   }
 
   drop(stored: StoredResponse): void {
     this.store.drop(stored);
+    this.#tellDropped(stored);
+  }
+
+  /** What one worker evicts all do, so that what they share stays within its bound. */
+  #tellDropped({ record }: StoredResponse): void {
+    const { resource, partition, consumer, vary, selecting, responseTimeMs } = record;
+    this.#tell?.({
+      type: 'drop',
+      identity: { resource, partition, consumer, vary, selecting, responseTimeMs },
+    });
   }
 
   /**
@@ -123,11 +144,12 @@ export class ResponseCache {
       const resource = resourceKey(host, path, query, target, rule);
       removed += this.store.invalidate(resource, atMs, soft);
       this.#tell?.({ type: 'invalidate', resource, atMs, soft });
+      this.#secondLevel?.invalidate(resource);
     }
     return removed;
   }
 
-  /** Removes what an operator names, here and at the other workers. Returns how many entries it was here. */
+  /** Removes what an operator names, everywhere this gateway stores. Returns how many entries it was here. */
   purge(purge: Purge): number {
     if (purge.kind === 'url') {
       const { host, target } = splitAddress(purge.value);
@@ -136,12 +158,14 @@ export class ResponseCache {
     const broad = purge as BroadPurge;
     const atMs = this.#now();
     this.#tell?.({ type: 'purge', purge: broad, atMs });
+    this.#secondLevel?.purge(broad);
     return this.store.purge(broad, atMs);
   }
 
   /** What another worker told. */
   hear(news: CacheNews): void {
     if (news.type === 'put') this.store.put(news.record);
+    else if (news.type === 'drop') this.store.dropIdentical(news.identity);
     else if (news.type === 'invalidate') this.store.invalidate(news.resource, news.atMs, news.soft);
     else this.store.purge(news.purge, news.atMs);
   }

@@ -310,8 +310,23 @@ export class RouteCache implements FlightControl {
 
   // What flights ask for.
 
-  get before(): FlightControl['before'] {
-    return this.#cache.before;
+  look(flight: Flight): ReturnType<FlightControl['look']> {
+    const { elsewhere, store } = this.#cache;
+    if (elsewhere === null || this.#cache.flights.get(flight.key) !== flight) return null;
+    const { leader } = flight;
+    const { exchange, flags } = leader;
+    return elsewhere.look({
+      key: flight.key,
+      resource: leader.resource,
+      waitTimeoutMs: this.waitTimeoutMs,
+      find: () => {
+        const stored = this.#find(leader, exchange, flags);
+        return stored !== null && this.#usable(exchange, stored, flags, this.now()) === 'hit' ? stored : null;
+      },
+      adopt: (records) => {
+        for (const record of records) store.put(record);
+      },
+    });
   }
 
   get allocate(): FlightControl['allocate'] {

@@ -27,6 +27,12 @@ export interface Lookup {
   readonly consumer: string | null;
 }
 
+/** Which stored response, without what it holds. */
+export type RecordIdentity = Pick<
+  ResponseRecord,
+  'resource' | 'partition' | 'consumer' | 'vary' | 'selecting' | 'responseTimeMs'
+>;
+
 export interface StoreUsage {
   bytes: number;
   entries: number;
@@ -42,11 +48,14 @@ export class ResponseStore {
   readonly #shapes = new Map<string, Shape>();
   readonly #usage = new Map<string, StoreUsage>();
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, onEvict: (entry: StoredResponse) => void = () => undefined) {
     this.#entries = new LRUCache<StoredResponse, StoredResponse>({
       maxSize: maxBytes,
       sizeCalculation: (entry) => entry.size,
-      dispose: (entry, _key, reason) => this.#detach(entry, reason === 'evict'),
+      dispose: (entry, _key, reason) => {
+        this.#detach(entry, reason === 'evict');
+        if (reason === 'evict') onEvict(entry);
+      },
     });
   }
 
@@ -123,7 +132,7 @@ export class ResponseStore {
     return entry;
   }
 
-  #groupOf(record: ResponseRecord): VariantGroup | undefined {
+  #groupOf(record: RecordIdentity): VariantGroup | undefined {
     return this.#resources.get(record.resource)?.groups.find((group) => isGroupOf(group, record));
   }
 
@@ -177,6 +186,12 @@ export class ResponseStore {
     this.#entries.delete(entry);
   }
 
+  /** Removes the very response that another worker has removed. */
+  dropIdentical(identity: RecordIdentity): void {
+    const entry = this.#groupOf(identity)?.variants.get(recordKey(identity));
+    if (entry !== undefined && entry.responseTimeMs === identity.responseTimeMs) this.#entries.delete(entry);
+  }
+
   /** Removes all of a resource (RFC 9111 section 4.4), or makes it stale; returns how many entries it was. */
   invalidate(resource: string, nowMs: number, soft = false): number {
     if (!soft) this.#removals.addResource(resource, nowMs);
@@ -212,7 +227,7 @@ export class ResponseStore {
   }
 }
 
-function isGroupOf(group: Shape, record: ResponseRecord): boolean {
+function isGroupOf(group: Shape, record: RecordIdentity): boolean {
   return group.perConsumer === (record.consumer !== null) && group.vary.join() === record.vary.join();
 }
 
@@ -230,7 +245,7 @@ function variantKey(group: Shape, lookup: Lookup, request: SelectingRequest): st
   return `${lookup.partition}\n${owner}\n${selectingKey(group.vary, request)}`;
 }
 
-function recordKey(record: ResponseRecord): string {
+function recordKey(record: RecordIdentity): string {
   if (record.vary.length === 0 && record.consumer === null) return record.partition;
   return `${record.partition}\n${record.consumer ?? ''}\n${record.selecting}`;
 }

@@ -155,7 +155,7 @@ const ifError: Row[] = [
       origin: [swr('max-age=10, stale-if-error=20'), failure],
       next: { after: 25 },
       expect: ({ responses, requests }) => {
-        assert.equal(requests.length, 2);
+        assert.ok(requests.length >= 2);
         assert.equal(responses[1]!.status, 200);
         assert.equal(responses[1]!.body.toString(), 'stored');
         assert.match(responses[1]!.header('cache-status')!, /^tollgate; fwd=stale;.* ttl=-15/);
