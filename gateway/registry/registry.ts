@@ -31,6 +31,8 @@ export interface RegistryOptions {
   /** `refuse`: a damaged copy is an error. `set_aside`: begin empty, as another source has the truth. */
   readonly onDamage: 'refuse' | 'set_aside';
   readonly maxTableBytes?: number;
+  /** The log is compacted when it exceeds this and the snapshot. Default: 16 MiB. */
+  readonly minCompactionBytes?: number;
 }
 
 /** A change that this gateway is the source of, and the portal's message that asked for it. */
@@ -101,7 +103,7 @@ export class Registry {
     const limits = options.maxTableBytes === undefined ? {} : { maxBytes: options.maxTableBytes };
     const state = new RegistryState(limits);
     if (options.dataDir === null) return new Registry(options, state, null);
-    const disk = await DiskCopy.open(join(options.dataDir, 'registry'));
+    const disk = await DiskCopy.open(join(options.dataDir, 'registry'), options.minCompactionBytes);
     const seen: SeenMessage[] = [];
     const startedAt = performance.now();
     let registry = new Registry(options, state, disk);

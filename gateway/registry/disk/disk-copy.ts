@@ -12,7 +12,7 @@ import {
 import { DiskCopyError, readFrames } from './frames.ts';
 import { SpoolFile } from './spool.ts';
 
-const minCompactionBytes = 16 * 1024 * 1024;
+const defaultCompactionBytes = 16 * 1024 * 1024;
 const incomingName = 'registry.incoming';
 const compactingName = 'registry.compacting';
 const filePattern = /^registry-(\d+)\.(snapshot|log)$/;
@@ -24,6 +24,7 @@ const filePattern = /^registry-(\d+)\.(snapshot|log)$/;
  */
 export class DiskCopy {
   readonly #folder: string;
+  readonly #minCompactionBytes: number;
   #generation = 0;
   #log: AppendLog | null = null;
   #logBytes = 0;
@@ -32,19 +33,23 @@ export class DiskCopy {
   #behind = false;
   #compacting = false;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, minCompactionBytes: number) {
     this.#folder = folder;
+    this.#minCompactionBytes = minCompactionBytes;
   }
 
-  /** Makes the folder if needed. Rejects with a DiskCopyError that names it when it cannot be written to. */
-  static async open(folder: string): Promise<DiskCopy> {
+  /**
+   * Makes the folder if needed. Rejects with a DiskCopyError that names it when it cannot be written to. Logs are
+   * compacted when they exceed the snapshot and `minCompactionBytes`.
+   */
+  static async open(folder: string, minCompactionBytes = defaultCompactionBytes): Promise<DiskCopy> {
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       await access(folder, constants.R_OK | constants.W_OK | constants.X_OK);
     } catch (error) {
       throw new DiskCopyError(`${folder}: cannot be written to (${(error as NodeJS.ErrnoException).code})`);
     }
-    return new DiskCopy(folder);
+    return new DiskCopy(folder, minCompactionBytes);
   }
 
   /**
@@ -117,7 +122,7 @@ export class DiskCopy {
   get wantsCompaction(): boolean {
     return (
       !this.#compacting &&
-      (this.#behind || this.#logBytes > Math.max(minCompactionBytes, this.#snapshotBytes))
+      (this.#behind || this.#logBytes > Math.max(this.#minCompactionBytes, this.#snapshotBytes))
     );
   }
 
@@ -132,8 +137,10 @@ export class DiskCopy {
   async compact(frames: () => AsyncIterable<Buffer> | Iterable<Buffer>): Promise<void> {
     this.#compacting = true;
     const afterGap = this.#behind;
+    let headed = false;
     try {
       await this.#nextLog(afterGap);
+      headed = true;
       const spool = await SpoolFile.create(join(this.#folder, compactingName));
       try {
         for await (const frame of frames()) await spool.append(frame);
@@ -145,7 +152,8 @@ export class DiskCopy {
         throw error;
       }
     } catch (error) {
-      this.#behind ||= afterGap;
+      // Without its head, or the snapshot that it follows on, the new log cannot be continued.
+      this.#behind ||= afterGap || !headed;
       throw error;
     } finally {
       this.#compacting = false;
@@ -216,22 +224,23 @@ export class DiskCopy {
   ): Promise<{ size: number; skipped: boolean }> {
     const facts: FileFacts = { head: null, records: 0, expected: -1 };
     const frames = readFrames(path, options.mayBeTorn);
-    for (;;) {
-      const next = await frames.next();
-      if (next.done) {
-        if (content === 'snapshot' && facts.records !== facts.expected) {
-          throw new DiskCopyError(`${path}: is incomplete`);
+    try {
+      for (;;) {
+        const next = await frames.next();
+        if (next.done) {
+          if (content === 'snapshot' && facts.records !== facts.expected) {
+            throw new DiskCopyError(`${path}: is incomplete`);
+          }
+          return { size: next.value, skipped: false };
         }
-        return { size: next.value, skipped: false };
+        const isFirst = facts.head === null;
+        readEntries(next.value, sink, path, facts);
+        if (!isFirst) continue;
+        checkHead(path, content, facts.head);
+        if (options.skipAfterGap && facts.head?.afterGap) return { size: 0, skipped: true };
       }
-      const isFirst = facts.head === null;
-      readEntries(next.value, sink, path, facts);
-      if (!isFirst) continue;
-      checkHead(path, content, facts.head);
-      if (options.skipAfterGap && facts.head?.afterGap) {
-        await frames.return(0);
-        return { size: 0, skipped: true };
-      }
+    } finally {
+      await frames.return(0);
     }
   }
 
