@@ -3,7 +3,8 @@ import { isDeepStrictEqual } from 'node:util';
 import { parseKeyBatch, parseKeyPush } from '#contract/key-push.ts';
 import type { FieldError } from '#contract/problems.ts';
 import type { Change, Key } from '#contract/registry.ts';
-import { NotPersistedError, RefusedRevisionError, type Registry } from '../registry/registry.ts';
+import { NotPersistedError } from '../registry/persistence.ts';
+import { RefusedRevisionError, type Registry } from '../registry/registry.ts';
 import { actorOf, describeKey, type KeyAudit, type KeyAuditEntry } from './key-audit.ts';
 import { type AdminHandler, readJson, sendJson, sendProblem } from './server.ts';
 

@@ -2,7 +2,8 @@ import type { IncomingMessage } from 'node:http';
 import { Webhook, WebhookVerificationError } from 'standardwebhooks';
 import { type PortalEvent, parsePortalEvent } from '#contract/portal-event.ts';
 import type { Key, Secret } from '#contract/registry.ts';
-import { NotPersistedError, type Registry } from '../registry/registry.ts';
+import { NotPersistedError } from '../registry/persistence.ts';
+import type { Registry } from '../registry/registry.ts';
 import { describeKey, type KeyAudit, type KeyAuditEntry } from './key-audit.ts';
 import { type AdminHandler, sendJson, sendProblem } from './server.ts';
 

@@ -7,15 +7,13 @@ import type { KeyCounts } from '../credentials/key-table.ts';
 import { recordKinds } from '../credentials/key-table-layout.ts';
 import { SharedKeys } from '../credentials/shared-keys.ts';
 import { DataKeys } from './data-keys.ts';
-import { DiskCopy } from './disk/disk-copy.ts';
-import { DiskWriter, loadState } from './disk/disk-writer.ts';
+import type { DiskCopy } from './disk/disk-copy.ts';
 import { type EntrySink, readEntries, type SeenMessage } from './disk/entries.ts';
-import { DiskCopyError } from './disk/frames.ts';
-import { type SpoolFile, SpoolMemory } from './disk/spool.ts';
 import { Distribution } from './distribution.ts';
 import { Housekeeping } from './housekeeping.ts';
 import type { KeyProvider } from './key-provider.ts';
 import type { RegistryShare } from './messages.ts';
+import { type Log, openCopy, Persistence } from './persistence.ts';
 import { changedObjects, replacingChanges } from './routing-changes.ts';
 import { SeenMessages } from './seen-messages.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
@@ -25,7 +23,7 @@ export interface RegistryOptions {
   /** The copy is kept in its folder `registry`; null keeps none. */
   readonly dataDir: string | null;
   readonly providers: readonly KeyProvider[];
-  readonly log: (level: 'info' | 'warn' | 'error', message: string, details: object) => void;
+  readonly log: Log;
   /** What is wrong with routing that is about to be put in force, for example a policy of an unknown name. */
   readonly checkRouting?: (routing: RoutingInput) => readonly string[];
   /** `refuse`: a damaged copy is an error. `set_aside`: begin empty, as another source has the truth. */
@@ -46,11 +44,6 @@ export class RefusedRevisionError extends Error {
   override name = 'RefusedRevisionError';
 }
 
-/** A write to the disk copy failed, and so the change was not made. */
-export class NotPersistedError extends Error {
-  override name = 'NotPersistedError';
-}
-
 /**
  * The registry on the main thread: the only writer of the shared key table and of the disk copy. Revisions are
  * applied one after another, each whole. Keys, apps and plans are in force on all workers when a method has applied
@@ -59,8 +52,7 @@ export class NotPersistedError extends Error {
 export class Registry {
   readonly #options: RegistryOptions;
   readonly #state: RegistryState;
-  readonly #disk: DiskCopy | null;
-  readonly #writer: DiskWriter;
+  readonly #persistence: Persistence;
   readonly #distribution: Distribution;
   readonly #housekeeping: Housekeeping;
   readonly #dataKeys: DataKeys;
@@ -70,16 +62,14 @@ export class Registry {
   #applied: Promise<unknown> = Promise.resolve();
   #appliedRevision = 0;
   #turn: Promise<unknown> = Promise.resolve();
-  #compaction: Promise<void> | null = null;
   #declared = new Map<string, Change>();
   #closed = false;
   #filled = false;
 
-  private constructor(options: RegistryOptions, state: RegistryState, disk: DiskCopy | null) {
+  private constructor(options: RegistryOptions, state: RegistryState, persistence: Persistence) {
     this.#options = options;
     this.#state = state;
-    this.#disk = disk;
-    this.#writer = new DiskWriter(state);
+    this.#persistence = persistence;
     this.#distribution = new Distribution((error) =>
       options.log('error', 'a worker could not put routing in force', { error }),
     );
@@ -100,35 +90,33 @@ export class Registry {
 
   /** Opens the registry as it is on disk. Rejects with a DiskCopyError of one line when that cannot be used. */
   static async open(options: RegistryOptions): Promise<Registry> {
-    const limits = options.maxTableBytes === undefined ? {} : { maxBytes: options.maxTableBytes };
-    const state = new RegistryState(limits);
-    if (options.dataDir === null) return new Registry(options, state, null);
-    const disk = await DiskCopy.open(join(options.dataDir, 'registry'), options.minCompactionBytes);
-    const seen: SeenMessage[] = [];
+    const { dataDir, log, onDamage, minCompactionBytes } = options;
     const startedAt = performance.now();
-    let registry = new Registry(options, state, disk);
-    try {
-      await loadState(disk, state, (message) => seen.push(message));
-    } catch (error) {
-      if (!(error instanceof DiskCopyError) || options.onDamage === 'refuse') throw error;
-      const folder = await disk.setAside(Date.now());
-      options.log('error', 'the registry copy is damaged and was set aside', {
-        error: error.message,
-        folder,
-      });
-      registry = new Registry(options, new RegistryState(limits), disk);
-      seen.length = 0;
-    }
-    for (const message of seen) registry.#messages.add(message);
-    await registry.#dataKeys.open([...registry.#state.plain.data_key.values()]);
-    registry.#appliedRevision = registry.#state.revision;
-    registry.#filled = registry.revision > 0;
-    options.log('info', 'registry opened from disk', {
-      revision: registry.revision,
-      records: registry.#state.table.size,
+    const make = (disk: DiskCopy | null): Registry => {
+      const state = new RegistryState(
+        options.maxTableBytes === undefined ? {} : { maxBytes: options.maxTableBytes },
+      );
+      return new Registry(options, state, new Persistence(state, disk, log));
+    };
+    if (dataDir === null) return make(null);
+    let registry: Registry | null = null;
+    const copy = {
+      folder: join(dataDir, 'registry'),
+      onDamage,
+      log,
+      ...(minCompactionBytes === undefined ? {} : { minCompactionBytes }),
+    };
+    await openCopy(copy, async (disk, isFresh) => {
+      registry = make(disk);
+      if (!isFresh) await registry.#load();
+    });
+    const opened = registry! as Registry;
+    log('info', 'registry opened from disk', {
+      revision: opened.revision,
+      records: opened.#state.table.size,
       ms: Math.round(performance.now() - startedAt),
     });
-    return registry;
+    return opened;
   }
 
   /** The revision that the main thread and the shared table are at; 0 when there has been none. */
@@ -136,7 +124,7 @@ export class Registry {
     return this.#state.revision;
   }
 
-  /** Whether there is a registry, be it an empty one: from disk or from its source. */
+  /** Whether there is a whole registry, be it an empty one: from disk or from its source. */
   get isFilled(): boolean {
     return this.#filled;
   }
@@ -164,11 +152,7 @@ export class Registry {
   }
 
   get diskBytes(): number {
-    return this.#disk?.bytes ?? 0;
-  }
-
-  get persists(): boolean {
-    return this.#disk !== null;
+    return this.#persistence.bytes;
   }
 
   /** What a worker made now is to be given (`workerData`); `attach` has to follow in the same turn. */
@@ -199,9 +183,12 @@ export class Registry {
       if (revision <= this.#state.revision) return;
       const stored = this.#pack(changes);
       await this.#prepare(stored);
-      this.#state.revision = revision;
+      const wasFilled = this.#filled;
+      this.#filled = false;
       const plain = this.#state.apply(stored);
-      this.#record(stored);
+      this.#filled = wasFilled;
+      this.#state.revision = revision;
+      this.#persistence.record(stored);
       this.#publish(plain, revision);
     });
   }
@@ -217,15 +204,14 @@ export class Registry {
       );
       const stored = this.#pack(revocations);
       this.#state.apply(stored);
-      if (stored.length > 0) this.#record(stored);
+      if (stored.length > 0) this.#persistence.record(stored);
       return revocations.length;
     });
   }
 
   /** Begins to collect a snapshot; `commitSnapshot` or `abandonSnapshot` has to follow. */
   async beginSnapshot(): Promise<SnapshotIntake> {
-    await this.#compaction;
-    return new SnapshotIntake((await this.#disk?.newSpool()) ?? new SpoolMemory(), this.#state);
+    return new SnapshotIntake(await this.#persistence.newSpool(), this.#state);
   }
 
   async abandonSnapshot(intake: SnapshotIntake): Promise<void> {
@@ -242,19 +228,15 @@ export class Registry {
         const changes = replacingChanges(this.#state.plain, intake.plain);
         const stored = changes.map((change): StoredChange => ({ packed: false, change }));
         await this.#prepare(stored);
-        const kept = intake.plain.map((change): StoredChange => ({ packed: false, change }));
-        await intake.flush();
-        await intake.spool.append(this.#writer.closingFrame(revision, kept, intake.records));
+        await this.#persistence.complete(intake, revision);
+        // What fails from here on leaves a mixture, and all of it has to be asked for again.
+        this.#filled = false;
         await this.#replaceRecords(intake);
         this.#state.revision = revision;
         this.#filled = true;
         const plain = this.#state.apply(stored);
         this.#publish(plain, revision);
-        if (this.#disk === null) return;
-        await this.#compaction;
-        await this.#disk
-          .adopt(intake.spool as SpoolFile)
-          .catch((error: unknown) => this.#onWriteError(error));
+        await this.#persistence.adopt(intake);
       }),
     );
   }
@@ -272,14 +254,7 @@ export class Registry {
       const revision = this.#state.revision + 1;
       const stored = this.#pack(changes);
       await this.#prepare(stored);
-      if (this.#disk !== null) {
-        try {
-          await this.#disk.append(this.#writer.revisionFrame(revision, stored, message), true);
-        } catch (error) {
-          this.#writer.forgetWritten();
-          throw new NotPersistedError((error as Error).message, { cause: error });
-        }
-      }
+      await this.#persistence.write(revision, stored, message);
       if (message !== null) this.#messages.add(message);
       this.#state.revision = revision;
       this.#publish(this.#state.apply(stored), revision);
@@ -319,9 +294,8 @@ export class Registry {
     if (this.#closed) return;
     this.#closed = true;
     await this.#turn.catch(() => undefined);
-    await this.#compaction;
     this.#dataKeys.close();
-    await this.#disk?.close();
+    await this.#persistence.close();
   }
 
   #exclusively<T>(work: () => Promise<T>): Promise<T> {
@@ -379,13 +353,6 @@ export class Registry {
     for (const _ of table.endReplacement(registryRecordKinds)) await setImmediate();
   }
 
-  /** Appends what is in force already to the disk copy, behind the caller's back. */
-  #record(stored: readonly StoredChange[]): void {
-    if (this.#disk === null) return;
-    const frame = this.#writer.revisionFrame(this.#state.revision, stored, null);
-    this.#disk.append(frame, false).catch((error: unknown) => this.#onWriteError(error));
-  }
-
   #publish(plain: readonly PlainChange[], revision: number): void {
     const replicated = plain.filter((change) => change.kind !== 'data_key');
     const published = replicated.length > 0 ? this.#distribution.publish(replicated) : null;
@@ -400,22 +367,18 @@ export class Registry {
     return reference !== 0 && !this.#state.table.isTransient(reference);
   }
 
-  #onWriteError(error: unknown): void {
-    this.#writer.forgetWritten();
-    this.#options.log('error', 'the registry copy cannot be written', { error: (error as Error).message });
-  }
-
   /** After each revision: space of the table, size of the log. */
   #tidy(): void {
+    if (this.#closed) return;
     this.#housekeeping.check();
-    if (!this.#disk?.wantsCompaction || this.#compaction !== null || this.#closed) return;
-    const disk = this.#disk;
-    const persistent = (kind: string, id: string): boolean => !this.#declared.has(`${kind} ${id}`);
-    this.#compaction = this.#housekeeping
-      .paused(() => disk.compact(() => this.#writer.snapshotFrames(persistent, this.#messages.all())))
-      .catch((error: unknown) => this.#onWriteError(error))
-      .finally(() => {
-        this.#compaction = null;
-      });
+    const isPersistent = (kind: string, id: string): boolean => !this.#declared.has(`${kind} ${id}`);
+    this.#persistence.tidy(this.#housekeeping, isPersistent, this.#messages);
+  }
+
+  async #load(): Promise<void> {
+    await this.#persistence.load(this.#messages);
+    await this.#dataKeys.open([...this.#state.plain.data_key.values()]);
+    this.#appliedRevision = this.#state.revision;
+    this.#filled = this.#state.revision > 0;
   }
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Change } from '#contract/registry.ts';
 import { DiskCopyError } from '../../../../gateway/registry/disk/frames.ts';
-import { NotPersistedError, Registry, type RegistryOptions } from '../../../../gateway/registry/registry.ts';
+import { NotPersistedError } from '../../../../gateway/registry/persistence.ts';
+import { Registry, type RegistryOptions } from '../../../../gateway/registry/registry.ts';
 import { makeFolder } from '../../../support/temporary-folder.ts';
 import { setKey } from '../support/objects.ts';
 
