@@ -24,6 +24,8 @@ export interface TokenIdentity {
 
 const algorithm = 'ES256';
 export const tokenAudience = 'tollgate';
+/** Names the issuer in the register of people: its address changes with the port. */
+export const devIssuerName = 'urn:tollgate:dev-issuer';
 
 /**
  * The built-in issuer of developer tokens, for trying Tollgate out without an identity provider. Its signing key is
@@ -105,7 +107,13 @@ export class DevIssuer {
         requiredClaims: ['sub', 'exp'],
       });
       const email = typeof payload.email === 'string' ? payload.email : null;
-      return { issuer: this.issuer, subject: payload.sub!, email, emailVerified: email !== null, name: null };
+      return {
+        issuer: devIssuerName,
+        subject: payload.sub!,
+        email,
+        emailVerified: email !== null,
+        name: null,
+      };
     } catch {
       return null;
     }

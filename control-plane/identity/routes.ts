@@ -3,7 +3,7 @@ import { originOf } from '../audit/record.ts';
 import type { Feature } from '../context.ts';
 import { callers, problemReplies } from '../http/openapi.ts';
 import { mintId } from '../identifiers.ts';
-import { DevIssuer } from './dev-issuer.ts';
+import { DevIssuer, devIssuerName } from './dev-issuer.ts';
 import { ensureAccount, resolveDeveloper } from './users.ts';
 
 const maxLifetimeSeconds = 30 * 86_400;
@@ -73,7 +73,7 @@ export const devIssuer: Feature = async (app, context) => {
         const [user] = await tx.query<{ id: string; subject: string }>(
           `INSERT INTO dev_users (id, issuer, subject, email) VALUES ($1, $2, $3, $4)
            ON CONFLICT (issuer, subject) DO UPDATE SET last_seen_at = now() RETURNING id, subject`,
-          [mintId('usr'), issuer.issuer, `dev:${email.toLowerCase()}`, email],
+          [mintId('usr'), devIssuerName, `dev:${email.toLowerCase()}`, email],
         );
         await tx.execute(
           `INSERT INTO dev_account_members (account_id, user_id, role) VALUES ($1, $2, 'owner')
