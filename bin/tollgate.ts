@@ -14,6 +14,7 @@ const commands: Record<string, () => Promise<{ readonly command: Command }>> = {
   export: () => import('./commands/export.ts'),
   rollback: () => import('./commands/rollback.ts'),
   history: () => import('./commands/history.ts'),
+  'audit verify': () => import('./commands/audit-verify.ts'),
   token: () => import('./commands/token.ts'),
   sandbox: () => import('./commands/sandbox.ts'),
 };
