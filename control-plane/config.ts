@@ -16,7 +16,21 @@ export interface ControlPlaneConfig {
   readonly trustedProxies: readonly string[];
   readonly maxBodyBytes: number;
   readonly usage: UsageConfig;
+  readonly throttle: Throttle;
 }
+
+/** Limits on the control plane's own endpoints, as token buckets. */
+export interface Throttle {
+  /** Requests of one caller. */
+  readonly requests: { readonly burst: number; readonly perMinute: number };
+  /** Failed authentications from one address. */
+  readonly failures: { readonly burst: number; readonly perMinute: number };
+}
+
+const defaultThrottle: Throttle = {
+  requests: { burst: 600, perMinute: 1200 },
+  failures: { burst: 60, perMinute: 30 },
+};
 
 export interface ControlPlaneOptions extends Partial<Omit<ControlPlaneConfig, 'host' | 'port'>> {
   readonly host?: string;
@@ -49,6 +63,7 @@ export function decideConfig(options: ControlPlaneOptions): ControlPlaneConfig {
     trustedProxies: options.trustedProxies ?? [],
     maxBodyBytes: options.maxBodyBytes ?? 1 << 20,
     usage: options.usage ?? defaultUsage,
+    throttle: options.throttle ?? defaultThrottle,
   };
   if (config.dataDir === null && config.databaseUrl === null) {
     errors.push('set DATABASE_URL, or TOLLGATE_DATA_DIR for the embedded database');
@@ -81,7 +96,15 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     errors.push(`${name} must be an integer from ${minimum} to ${maximum}, not ${JSON.stringify(value)}`);
     return undefined;
   };
+  const requestsPerMinute = integer('TOLLGATE_REQUESTS_PER_MINUTE', 1, 1_000_000);
   const given = {
+    throttle:
+      requestsPerMinute === undefined
+        ? undefined
+        : {
+            ...defaultThrottle,
+            requests: { burst: Math.max(1, Math.ceil(requestsPerMinute / 2)), perMinute: requestsPerMinute },
+          },
     host: text('HOST'),
     port: integer('PORT', 0, 65_535),
     dataDir: text('TOLLGATE_DATA_DIR'),

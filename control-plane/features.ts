@@ -1,7 +1,11 @@
+import { members } from './accounts/members.ts';
+import { accounts } from './accounts/routes.ts';
 import { apps } from './apps/routes.ts';
+import { audit } from './audit/routes.ts';
 import type { Feature } from './context.ts';
 import { devIssuer } from './identity/routes.ts';
 import { keyPush } from './keys/push.ts';
+import { quotas } from './keys/quota.ts';
 import { keys } from './keys/routes.ts';
 import { portal } from './portal/routes.ts';
 import { registry } from './registry/routes.ts';
@@ -14,11 +18,15 @@ import { usage } from './usage/feature.ts';
 export const features: readonly Feature[] = [
   telemetry,
   devIssuer,
+  accounts,
+  members,
   apps,
   keys,
+  quotas,
   keyPush,
   resources,
   configuration,
+  audit,
   registry,
   portal,
   usage,

@@ -9,6 +9,8 @@ import { ConfigError, type ControlPlaneOptions, decideConfig, readEnvironment } 
 import type { Context } from './context.ts';
 import { openDatabase } from './database/open.ts';
 import { features } from './features.ts';
+import { addIdempotency } from './http/idempotency.ts';
+import { addThrottle } from './http/throttle.ts';
 import { Authenticator } from './identity/authenticator.ts';
 import { RegistryFeed } from './registry/feed.ts';
 import { seedDeclaration } from './resources/seeding.ts';
@@ -74,6 +76,8 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
     closing.push(() => feed.close());
     const app = await makeServer(config, log as FastifyBaseLogger);
     closing.push(() => app.close());
+    addThrottle(app, context);
+    addIdempotency(app, context);
     for (const feature of features) await feature(app, context);
     await app.listen({ host: config.host, port: config.port }).catch((error: NodeJS.ErrnoException) => {
       throw error.code === 'EADDRINUSE'

@@ -96,7 +96,7 @@ export interface UsageDay {
 }
 
 export interface Gateway {
-  readonly gateway: string;
+  readonly id: string;
   readonly revision: number;
   readonly version: string;
   readonly last_seen_at: string;

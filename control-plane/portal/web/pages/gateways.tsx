@@ -31,8 +31,8 @@ export function GatewaysPage() {
           </Table.Thead>
           <Table.Tbody>
             {gateways.data.map((gateway) => (
-              <Table.Tr key={gateway.gateway}>
-                <Table.Td ff="monospace">{gateway.gateway}</Table.Td>
+              <Table.Tr key={gateway.id}>
+                <Table.Td ff="monospace">{gateway.id}</Table.Td>
                 <Table.Td>{gateway.version}</Table.Td>
                 <Table.Td>{gateway.revision}</Table.Td>
                 <Table.Td>{formatTime(gateway.last_seen_at)}</Table.Td>
