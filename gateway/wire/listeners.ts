@@ -3,6 +3,7 @@ import type { GatewayConfig } from '../config.ts';
 import type { ExchangeHandler } from '../exchange.ts';
 import type { RequestFault } from './http1/faults.ts';
 import { WireServer, type WireServerOptions } from './http1/server.ts';
+import { NodeHttp2Acceptor } from './http2/acceptor.ts';
 import type { TimerWheel } from './timers/timer-wheel.ts';
 
 /** The listeners of one worker. */
@@ -38,10 +39,12 @@ export async function openListeners(options: ListenerOptions): Promise<Listeners
     maxConnections: config.maxConnections,
     maxConnectionsPerAddress: config.maxConnectionsPerAddress,
   };
-  const plain = new WireServer(handler, settings);
+  const http2 = (): NodeHttp2Acceptor => new NodeHttp2Acceptor(handler, settings);
+  const plain = new WireServer(handler, { ...settings, http2: http2() });
   const secure = config.tls
     ? new WireServer(handler, {
         ...settings,
+        http2: http2(),
         tls: { cert: readFileSync(config.tls.certificate), key: readFileSync(config.tls.key) },
       })
     : null;

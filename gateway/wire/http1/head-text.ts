@@ -14,11 +14,11 @@ export function statusLine(status: number): string {
 
 /** A header line. Whatever a field value must not hold is taken out, so that no value can begin a line of its own. */
 export function fieldLine(name: string, value: string): string {
-  return unsafe.test(value) ? `${name}: ${cleanValue(value)}\r\n` : `${name}: ${value}\r\n`;
+  return `${name}: ${cleanValue(value)}\r\n`;
 }
 
-function cleanValue(value: string): string {
-  return value.replace(/[^\t\x20-\x7e\x80-\xff]/g, '');
+export function cleanValue(value: string): string {
+  return unsafe.test(value) ? value.replace(/[^\t\x20-\x7e\x80-\xff]/g, '') : value;
 }
 
 /**

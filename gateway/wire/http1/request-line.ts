@@ -122,8 +122,14 @@ function methodName(text: string, start: number, end: number): string {
   return text.slice(start, end);
 }
 
+/** Checks a target that came by itself, and turns absolute form into origin form. */
+export function parseTarget(line: RequestLine): 'complete' | RequestFault {
+  const bytes = Buffer.from(line.target, 'latin1');
+  return bytes[0] === SLASH ? checkTarget(bytes, 0, bytes.length) : resolveTarget(line);
+}
+
 /** Origin form: absolute-path ["?" query]. */
-function checkTarget(bytes: Uint8Array, start: number, end: number): Reading | RequestFault {
+function checkTarget(bytes: Uint8Array, start: number, end: number): 'complete' | RequestFault {
   let allowed = pathByte;
   for (let at = start + 1; at < end; at++) {
     const code = bytes[at]!;
@@ -139,7 +145,7 @@ function checkTarget(bytes: Uint8Array, start: number, end: number): Reading | R
 }
 
 /** Asterisk form and absolute form (RFC 9112 sections 3.2.4 and 3.2.2), the latter turned into origin form. */
-function resolveTarget(line: RequestLine): Reading | RequestFault {
+function resolveTarget(line: RequestLine): 'complete' | RequestFault {
   const target = line.target;
   if (target === '*') return line.method === 'OPTIONS' ? 'complete' : 'target_invalid';
   const scheme = target.slice(0, 8).toLowerCase();
