@@ -49,3 +49,20 @@ export const purgeSchema = Type.Object(
   { additionalProperties: false },
 );
 export type Purge = Static<typeof purgeSchema>;
+
+/** `gateway.cache` of the configuration: what all cached routes share. */
+export const cacheSettingsSchema = Type.Object(
+  {
+    maxBytes: Type.Optional(
+      Type.Integer({
+        minimum: 1 << 20,
+        description: 'Memory for stored responses of one host. Default: 256 MiB.',
+      }),
+    ),
+    redis: Type.Optional(
+      Type.Boolean({ description: 'Share stored responses and fetching through Redis. Default: false.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type CacheSettings = Static<typeof cacheSettingsSchema>;

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { cacheSettingsSchema } from './cache.ts';
 import { issuerSchema } from './issuers.ts';
 import { limiterSettingsSchema } from './limiter-settings.ts';
 import { usageSettingsSchema } from './usage-settings.ts';
@@ -44,6 +45,7 @@ export const gatewaySettingsSchema = Type.Object(
     bodyIdleTimeoutMs: Type.Optional(duration),
     keepAliveTimeoutMs: Type.Optional(duration),
     issuers: Type.Optional(Type.Array(issuerSchema, { description: 'Whose tokens are believed.' })),
+    cache: Type.Optional(cacheSettingsSchema),
     limiter: Type.Optional(limiterSettingsSchema),
     usage: Type.Optional(usageSettingsSchema),
   },

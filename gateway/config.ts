@@ -29,6 +29,7 @@ export interface GatewayConfig {
   /** The file of the local key provider, which opens sealed secrets. */
   readonly keyFile: string | null;
   readonly redisUrl: string | null;
+  readonly cache: { readonly maxBytes: number; readonly redis: boolean };
   readonly limiter: LimiterSettings;
   readonly accessLog: string;
   /** Whose tokens are believed; the one of OAUTH_PROVIDER_URL first. */
@@ -150,6 +151,11 @@ export function resolveConfig(
       ) ?? null,
     keyFile: overrides.keyFile ?? text('TOLLGATE_KEY_FILE') ?? null,
     redisUrl,
+    cache: {
+      maxBytes:
+        integer('TOLLGATE_CACHE_MAX_BYTES', 1 << 20, 2 ** 40) ?? settings.cache?.maxBytes ?? 256 << 20,
+      redis: settings.cache?.redis ?? false,
+    },
     limiter: settings.limiter ?? {},
     accessLog: overrides.accessLog ?? text('TOLLGATE_ACCESS_LOG') ?? settings.accessLog ?? '-',
     issuers: resolveIssuers(settings.issuers ?? [], providerUrl, text('OAUTH_AUDIENCE'), errors),

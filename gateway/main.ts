@@ -2,7 +2,9 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ThresholdEvent } from '#contract/limits.ts';
 import type { Change } from '#contract/registry.ts';
+import { cacheAdmin } from './admin/cache.ts';
 import { createAdminServer } from './admin/server.ts';
+import { createCacheShare, PurgeDesk } from './cache/open-cache.ts';
 import type { GatewayConfig } from './config.ts';
 import { allocateFailures } from './credentials/failure-throttle.ts';
 import { allocateNonces } from './credentials/nonces.ts';
@@ -60,11 +62,14 @@ export async function startGateway(
   );
   const nonces = allocateNonces();
   const failures = allocateFailures();
+  const cacheShare = createCacheShare();
+  const purges = new PurgeDesk();
   const supervisor = new Supervisor({
     config,
-    share: () => ({ limiterMemory, nonces, failures, registry: registry.share() }),
+    share: () => ({ limiterMemory, nonces, failures, registry: registry.share(), cache: cacheShare }),
     attach: (channel) => {
       registry.attach(channel);
+      purges.attach(channel);
       channel.on<{ batch: Uint8Array; events: number }>('usage', ({ batch, events }) =>
         emission?.accept(batch, events),
       );
@@ -72,6 +77,7 @@ export async function startGateway(
     },
     detach: (channel, index) => {
       registry.detach(channel);
+      purges.detach(channel);
       reclaimMember(limiterMemory, memberOf(index), mainMember);
     },
     log: logLine,
@@ -95,6 +101,7 @@ export async function startGateway(
         }),
         metrics: exposition,
         ...followed.adminHandlers,
+        privileged: [...followed.adminHandlers.privileged, cacheAdmin((purge) => purges.apply(purge))],
         logFault: (error) => log.error({ error: String((error as Error)?.stack ?? error) }, 'admin fault'),
       })
     : null;

@@ -1,6 +1,6 @@
 import { openSync } from 'node:fs';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { ResponseCache } from './cache/response-cache.ts';
+import { type CacheShare, openCache } from './cache/open-cache.ts';
 import { Channel } from './channel.ts';
 import type { GatewayConfig } from './config.ts';
 import { FailureThrottle } from './credentials/failure-throttle.ts';
@@ -81,7 +81,14 @@ const dependencies: Dependencies = {
   nonces: new SharedNonces(shared.nonces as SharedArrayBuffer),
   forwarder,
   metrics,
-  cache: new ResponseCache({ maxBytes: 256 << 20, now: Date.now, metrics }),
+  cache: openCache({
+    maxBytes: config.cache.maxBytes,
+    workers: config.workers,
+    share: shared.cache as CacheShare,
+    channel,
+    metrics,
+    secondLevel: null,
+  }),
   now: Date.now,
   maxSignedBodyBytes: config.maxSignedBodyBytes,
 };

@@ -30,7 +30,10 @@ export class FlightLocks {
     // The time until which it is held stands for the holder.
     const until = now + this.#lifetimeSeconds;
     if (Atomics.compareExchange(this.#table, slot, held, until) !== held) return null;
+    let released = false;
     return () => {
+      if (released) return;
+      released = true;
       if (Atomics.compareExchange(this.#table, slot, until, 0) === until) Atomics.notify(this.#table, slot);
     };
   }

@@ -23,6 +23,8 @@ export interface ResponseCacheOptions {
   readonly maxBytes: number;
   readonly now: () => number;
   readonly metrics: Metrics | null;
+  /** How many workers hold the same stored responses, so that metrics added up count each once. Default: 1. */
+  readonly holders?: number;
   /** Tells the other workers; null when there are none. */
   readonly tell?: ((news: CacheNews) => void) | null;
   /** The locks that this host's workers share. */
@@ -67,10 +69,10 @@ export class ResponseCache {
         'route',
         'state',
       ]) ?? (() => ({ value: 0 }));
-    if (metrics !== null) this.#exposeUsage(metrics);
+    if (metrics !== null) this.#exposeUsage(metrics, options.holders ?? 1);
   }
 
-  #exposeUsage(metrics: Metrics): void {
+  #exposeUsage(metrics: Metrics, holders: number): void {
     const expose = (
       name: string,
       type: 'gauge' | 'counter',
@@ -78,7 +80,10 @@ export class ResponseCache {
       read: 'bytes' | 'entries' | 'evictions',
     ): void =>
       metrics.collected(name, type, help, ['route'], () =>
-        [...this.store.usage()].map(([route, usage]) => ({ labels: [route], values: [usage[read]] })),
+        [...this.store.usage()].map(([route, usage]) => ({
+          labels: [route],
+          values: [read === 'evictions' ? usage[read] : usage[read] / holders],
+        })),
       );
     expose('tollgate_cache_bytes', 'gauge', 'Memory that stored responses take.', 'bytes');
     expose('tollgate_cache_entries', 'gauge', 'Stored responses.', 'entries');
@@ -134,7 +139,7 @@ export class ResponseCache {
    * Removes what is stored of a target, for example after an unsafe method succeeded on it (RFC 9111 section 4.4).
    * Returns how many entries it was here.
    */
-  invalidate(host: string, target: string, soft = false): number {
+  invalidate(host: string, target: string, soft = false, spread = true): number {
     const mark = target.indexOf('?');
     const path = mark < 0 ? target : target.slice(0, mark);
     const query = mark < 0 ? '' : target.slice(mark + 1);
@@ -143,21 +148,24 @@ export class ResponseCache {
     for (const rule of this.#queryRules.values()) {
       const resource = resourceKey(host, path, query, target, rule);
       removed += this.store.invalidate(resource, atMs, soft);
-      this.#tell?.({ type: 'invalidate', resource, atMs, soft });
+      if (spread) this.#tell?.({ type: 'invalidate', resource, atMs, soft });
       this.#secondLevel?.invalidate(resource);
     }
     return removed;
   }
 
-  /** Removes what an operator names, everywhere this gateway stores. Returns how many entries it was here. */
-  purge(purge: Purge): number {
+  /**
+   * Removes what an operator names, also at the other workers unless all are told anyway. Returns how many entries it
+   * was here.
+   */
+  purge(purge: Purge, spread = true): number {
     if (purge.kind === 'url') {
       const { host, target } = splitAddress(purge.value);
-      return this.invalidate(host, target, purge.soft);
+      return this.invalidate(host, target, purge.soft, spread);
     }
     const broad = purge as BroadPurge;
     const atMs = this.#now();
-    this.#tell?.({ type: 'purge', purge: broad, atMs });
+    if (spread) this.#tell?.({ type: 'purge', purge: broad, atMs });
     this.#secondLevel?.purge(broad);
     return this.store.purge(broad, atMs);
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
+import { createCacheShare } from '../../gateway/cache/open-cache.ts';
 import type { Channel } from '../../gateway/channel.ts';
 import { type GatewayConfig, type GatewayOverrides, resolveConfig } from '../../gateway/config.ts';
 import { allocateFailures } from '../../gateway/credentials/failure-throttle.ts';
@@ -42,6 +43,7 @@ test('a worker that dies is replaced while the others keep serving', async () =>
       limiterMemory,
       nonces: allocateNonces(1024),
       failures: allocateFailures(1024),
+      cache: createCacheShare(),
     }),
     attach: (channel, index) => {
       registry.attach(channel);
