@@ -14,6 +14,17 @@ const listener = Type.Object(
   closed,
 );
 
+/** Where proxies ask before they forward; a Unix socket stands above host and port. */
+const decisionSchema = Type.Object(
+  {
+    host: Type.Optional(Type.String({ minLength: 1, description: 'Default: 127.0.0.1.' })),
+    port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535, description: 'Default: 8082.' })),
+    socket: Type.Optional(Type.String({ minLength: 1 })),
+  },
+  closed,
+);
+export type DecisionSettings = Static<typeof decisionSchema>;
+
 export const gatewaySettingsSchema = Type.Object(
   {
     listen: Type.Optional(listener),
@@ -29,6 +40,7 @@ export const gatewaySettingsSchema = Type.Object(
       ),
     ),
     admin: Type.Optional(listener),
+    decision: Type.Optional(decisionSchema),
     workers: Type.Optional(Type.Integer({ minimum: 1, maximum: 256 })),
     trustedProxies: Type.Optional(Type.Array(Type.String(), { description: 'Addresses and CIDR networks.' })),
     redisUrl: Type.Optional(

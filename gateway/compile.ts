@@ -7,6 +7,7 @@ import { authorize } from './phases/authorize.ts';
 import { boundBody } from './phases/bound-body.ts';
 import { cache, observeCache } from './phases/cache.ts';
 import { cors, decorateCors } from './phases/cors.ts';
+import { decide } from './phases/decide.ts';
 import { decorateLimits } from './phases/decorate-limits.ts';
 import { decorateRequest } from './phases/decorate-request.ts';
 import { decorateVersion } from './phases/decorate-version.ts';
@@ -28,6 +29,8 @@ export interface CompiledRoute {
   readonly methods: ReadonlySet<string> | null;
   /** Ends with the phase that answers. */
   readonly phases: readonly Phase[];
+  /** The same up to the decision, for proxies that only ask; empty where nobody asks. */
+  readonly decisionPhases: readonly Phase[];
   readonly responsePhases: readonly ResponsePhase[];
 }
 
@@ -52,7 +55,7 @@ type PhaseFactory = (context: RouteContext, dependencies: Dependencies) => Phase
 type ResponsePhaseFactory = (context: RouteContext, dependencies: Dependencies) => ResponsePhase | null;
 
 /** The way of a request through its route, in order. A factory that returns null costs nothing. */
-const requestPhases: readonly PhaseFactory[] = [
+const decidingPhases: readonly PhaseFactory[] = [
   cors,
   selectVersion,
   addresses,
@@ -62,9 +65,10 @@ const requestPhases: readonly PhaseFactory[] = [
   authenticate,
   authorize,
   limit,
-  cache,
-  forward,
 ];
+
+/** What answers a request that was not refused. */
+const answeringPhases: readonly PhaseFactory[] = [cache, forward];
 
 /** What is added to a response, in order. */
 const responsePhases: readonly ResponsePhaseFactory[] = [
@@ -120,6 +124,8 @@ function compileRoute(
     siblings,
   };
   const present = <T>(made: T | null): made is T => made !== null;
+  const deciding = decidingPhases.map((make) => make(context, dependencies)).filter(present);
+  const answering = answeringPhases.map((make) => make(context, dependencies)).filter(present);
   return {
     config: route,
     id: route.id,
@@ -128,7 +134,8 @@ function compileRoute(
     methods: route.methods
       ? new Set(route.methods.includes('GET') ? [...route.methods, 'HEAD'] : route.methods)
       : null,
-    phases: requestPhases.map((make) => make(context, dependencies)).filter(present),
+    phases: [...deciding, ...answering],
+    decisionPhases: dependencies.decisions ? [...deciding, decide()] : [],
     responsePhases: responsePhases.map((make) => make(context, dependencies)).filter(present),
   };
 }

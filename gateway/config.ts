@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import type { GatewaySettings } from '#contract/gateway-settings.ts';
+import type { DecisionSettings, GatewaySettings } from '#contract/gateway-settings.ts';
 import type { IssuerSettings } from '#contract/issuers.ts';
 import type { LimiterSettings } from '#contract/limiter-settings.ts';
 import { parseAddresses } from './routing/addresses.ts';
@@ -16,6 +16,8 @@ export interface GatewayConfig {
   } | null;
   /** Null: no admin listener. */
   readonly admin: { readonly host: string; readonly port: number } | null;
+  /** Where proxies ask before they forward; null: nowhere. */
+  readonly decision: DecisionSettings | null;
   readonly workers: number;
   readonly trustedProxies: readonly string[];
   /** Where the registry copy, pushed keys and the usage spool are kept; null keeps nothing. */
@@ -137,6 +139,7 @@ export function resolveConfig(
       host: overrides.adminHost ?? text('TOLLGATE_ADMIN_HOST') ?? settings.admin?.host ?? '127.0.0.1',
       port: adminPort,
     },
+    decision: settings.decision ?? null,
     workers:
       overrides.workers ?? integer('TOLLGATE_WORKERS', 1, 256) ?? settings.workers ?? availableParallelism(),
     trustedProxies,

@@ -18,6 +18,8 @@ export interface Dependencies {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly maxSignedBodyBytes: number;
+  /** Whether proxies may ask for decisions. */
+  readonly decisions: boolean;
   readonly metrics: Metrics;
   readonly cache: ResponseCache;
 }

@@ -100,6 +100,8 @@ export class Exchange implements UpstreamHandler, BodyReceiver {
   /** Bodies of unknown length are cut off here. */
   maxBodyBytes = Number.POSITIVE_INFINITY;
   route: CompiledRoute | null = null;
+  /** A proxy asks whether it may forward the request itself. */
+  decisionOnly = false;
   consumer: Consumer | null = null;
   key: Key | null = null;
   /** The key with its app and plan; null when the caller has none. */

@@ -1,5 +1,6 @@
 import type { Version } from '#contract/versions.ts';
 import { type CompiledRoute, compile, type RoutingInput } from './compile.ts';
+import type { DecisionHandler } from './decision/server.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Exchange, ExchangeHandler } from './exchange.ts';
 import { decorateRequest } from './phases/decorate-request.ts';
@@ -27,11 +28,12 @@ const unmatched: CompiledRoute = {
   versionId: null,
   methods: null,
   phases: [],
+  decisionPhases: [],
   responsePhases: [decorateRequest()],
 };
 
 /** The request path of one worker: takes exchanges from the wires, finds their route and runs its phases. */
-export class Gateway implements ExchangeHandler {
+export class Gateway implements ExchangeHandler, DecisionHandler {
   readonly observe: (exchange: Exchange) => void;
   readonly onFault: (exchange: Exchange, error: unknown) => void;
   readonly #dependencies: Dependencies;
@@ -69,8 +71,14 @@ export class Gateway implements ExchangeHandler {
       exchange.refuse(this.#refuseMethod(match.allow));
     } else {
       exchange.route = match;
-      run(exchange, match.phases, this);
+      run(exchange, exchange.decisionOnly ? match.decisionPhases : match.phases, this);
     }
+  }
+
+  /** Answers a proxy that forwards the request itself, if it may. */
+  decide(exchange: Exchange): void {
+    exchange.decisionOnly = true;
+    this.handle(exchange);
   }
 
   /** A CORS preflight belongs to the route of the request that it asks for. */

@@ -6,6 +6,7 @@ import type { GatewayConfig } from './config.ts';
 import { FailureThrottle } from './credentials/failure-throttle.ts';
 import { SharedNonces } from './credentials/nonces.ts';
 import { Tokens } from './credentials/tokens.ts';
+import { openDecisionListener } from './decision/listener.ts';
 import type { Dependencies } from './dependencies.ts';
 import type { Exchange } from './exchange.ts';
 import { Gateway } from './gateway.ts';
@@ -91,6 +92,7 @@ const dependencies: Dependencies = {
   }),
   now: Date.now,
   maxSignedBodyBytes: config.maxSignedBodyBytes,
+  decisions: config.decision !== null,
 };
 
 const gateway = new Gateway({
@@ -153,15 +155,17 @@ channel.on<{ id: string }>('metrics', ({ id }) =>
   channel.send('metrics', { id, snapshots: metrics.snapshot() }),
 );
 
-openListeners({
+const decision = openDecisionListener(config.decision, index, gateway, config.maxSignedBodyBytes);
+const listening = openListeners({
   config,
   handler: gateway,
   wheel,
   port,
   tlsPort,
   onFault: (fault) => malformed.set(fault, (malformed.get(fault) ?? 0) + 1),
-}).then(
-  (listeners) => {
+});
+Promise.all([listening, decision]).then(
+  ([listeners]) => {
     channel.on('drain', () => void drain(listeners));
     channel.send('listening', { port: listeners.port, tlsPort: listeners.tlsPort });
   },
@@ -170,6 +174,7 @@ openListeners({
 
 async function drain(listeners: Listeners): Promise<void> {
   await listeners.close(config.drainTimeoutMs);
+  await (await decision)?.close();
   await forwarder.close();
   await limits.close();
   await accessLog?.close();

@@ -30,7 +30,7 @@ export function selectVersion({ route, siblings }: RouteContext, { keys }: Depen
     const chosen: CompiledRoute | null = siblings(pinned);
     if (chosen === null) return undefined;
     exchange.route = chosen;
-    run(exchange, chosen.phases, exchange.observer);
+    run(exchange, exchange.decisionOnly ? chosen.decisionPhases : chosen.phases, exchange.observer);
     return answered;
   };
 }

@@ -1,3 +1,4 @@
+import type { Consumer } from '#contract/access.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Upstream } from './client.ts';
 
@@ -79,18 +80,20 @@ export function buildRequestHeaders(
     'forwarded',
     forwardedElement(exchange),
   );
-  const { consumer } = exchange;
-  if (consumer !== null) {
-    if (consumer.keyId !== null) result.push('x-tollgate-key-id', consumer.keyId);
-    if (consumer.appId !== null) result.push('x-tollgate-app', consumer.appId);
-    if (consumer.accountId !== null) result.push('x-tollgate-account', consumer.accountId);
-    if (consumer.environment !== null) result.push('x-tollgate-environment', consumer.environment);
-    if (consumer.subject !== null) result.push('x-tollgate-subject', consumer.subject);
-  }
+  pushIdentity(result, exchange.consumer);
   if (extra !== null) {
     for (let i = 0; i < extra.length; i += 2) if (extra[i + 1] !== '') result.push(extra[i]!, extra[i + 1]!);
   }
   return result;
+}
+
+function pushIdentity(result: string[], consumer: Consumer | null): void {
+  if (consumer === null) return;
+  if (consumer.keyId !== null) result.push('x-tollgate-key-id', consumer.keyId);
+  if (consumer.appId !== null) result.push('x-tollgate-app', consumer.appId);
+  if (consumer.accountId !== null) result.push('x-tollgate-account', consumer.accountId);
+  if (consumer.environment !== null) result.push('x-tollgate-environment', consumer.environment);
+  if (consumer.subject !== null) result.push('x-tollgate-subject', consumer.subject);
 }
 
 function names(headers: readonly string[], name: string): boolean {

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import type { IssuerSettings } from '#contract/issuers.ts';
 import type { Route, Service } from '#contract/registry.ts';
 import type { Version } from '#contract/versions.ts';
@@ -5,6 +7,7 @@ import { ResponseCache } from '../../gateway/cache/response-cache.ts';
 import { allocateFailures, FailureThrottle } from '../../gateway/credentials/failure-throttle.ts';
 import { allocateNonces, SharedNonces } from '../../gateway/credentials/nonces.ts';
 import { Tokens } from '../../gateway/credentials/tokens.ts';
+import { createDecisionServer } from '../../gateway/decision/server.ts';
 import type { Dependencies } from '../../gateway/dependencies.ts';
 import type { Exchange } from '../../gateway/exchange.ts';
 import { Gateway } from '../../gateway/gateway.ts';
@@ -38,6 +41,8 @@ export interface TestGatewayOptions {
 export interface TestGateway {
   readonly url: string;
   readonly port: number;
+  /** Where proxies ask for decisions. */
+  readonly decisionPort: number;
   readonly keys: MemoryKeys;
   readonly metrics: Metrics;
   /** Exchanges that have ended, in order. */
@@ -61,6 +66,7 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     limiter: options.limiter ?? new LocalLimiter(createLimiterMemory({ maxCounters: 1000 }), 1),
     tokens: new Tokens(options.issuers ?? [], { now: options.now ?? Date.now }),
     failures: new FailureThrottle(allocateFailures(1024)),
+    decisions: true,
     nonces: new SharedNonces(allocateNonces(1024)),
     forwarder,
     metrics,
@@ -88,9 +94,13 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
   route(options.routes);
   const server = new WireServer(gateway, options.wire);
   const port = await server.listen({ port: 0, host: '127.0.0.1' });
+  const decision = createDecisionServer(gateway, dependencies.maxSignedBodyBytes);
+  decision.listen(0, '127.0.0.1');
+  await once(decision, 'listening');
   return {
     url: `http://127.0.0.1:${port}`,
     port,
+    decisionPort: (decision.address() as AddressInfo).port,
     keys,
     metrics,
     observed,
@@ -101,6 +111,8 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
         : new Promise((resolve) => waiting.push({ count, resolve })),
     route,
     stop: async () => {
+      decision.closeAllConnections();
+      decision.close();
       await server.close();
       await forwarder.close();
     },

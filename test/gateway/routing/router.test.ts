@@ -15,6 +15,7 @@ function routerOf(...routes: (Partial<Route> & { id: string; path: string })[]):
         versionId: route.version ?? null,
         methods: route.methods ? new Set(route.methods) : null,
         phases: [],
+        decisionPhases: [],
         responsePhases: [],
       }),
     ),
