@@ -7,7 +7,12 @@ interface Clock {
   now: number;
 }
 
-function makeWheel(slots = 16): { wheel: TimerWheel; clock: Clock; fired: Map<Timer, number>; timer(): Timer } {
+function makeWheel(slots = 16): {
+  wheel: TimerWheel;
+  clock: Clock;
+  fired: Map<Timer, number>;
+  timer(): Timer;
+} {
   const clock = { now: 0 };
   const wheel = new TimerWheel(10, () => clock.now, slots);
   const fired = new Map<Timer, number>();
