@@ -1,5 +1,6 @@
 import type { Declaration } from '#contract/declaration.ts';
 import { defaultUsage, readUsageConfig, type UsageConfig } from './usage/config.ts';
+import { defaultWebhooks, readWebhooksConfig, type WebhooksConfig } from './webhooks/config.ts';
 
 /** How the control plane runs; every member is decided. */
 export interface ControlPlaneConfig {
@@ -17,6 +18,7 @@ export interface ControlPlaneConfig {
   readonly maxBodyBytes: number;
   readonly usage: UsageConfig;
   readonly throttle: Throttle;
+  readonly webhooks: WebhooksConfig;
 }
 
 /** Limits on the control plane's own endpoints, as token buckets. */
@@ -64,6 +66,7 @@ export function decideConfig(options: ControlPlaneOptions): ControlPlaneConfig {
     maxBodyBytes: options.maxBodyBytes ?? 1 << 20,
     usage: options.usage ?? defaultUsage,
     throttle: options.throttle ?? defaultThrottle,
+    webhooks: options.webhooks ?? defaultWebhooks,
   };
   if (config.dataDir === null && config.databaseUrl === null) {
     errors.push('set DATABASE_URL, or TOLLGATE_DATA_DIR for the embedded database');
@@ -118,6 +121,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
       .filter(Boolean),
     maxBodyBytes: integer('TOLLGATE_MAX_BODY_BYTES', 1024, 1 << 30),
     usage: readUsageConfig(env, errors),
+    webhooks: readWebhooksConfig(env, errors),
   };
   if (given.operatorToken === undefined) errors.push('TOLLGATE_OPERATOR_TOKEN is not set');
   if (errors.length > 0) throw new ConfigError(errors);

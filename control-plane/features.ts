@@ -13,6 +13,7 @@ import { configuration } from './resources/history.ts';
 import { resources } from './resources/routes.ts';
 import { telemetry } from './telemetry/routes.ts';
 import { usage } from './usage/feature.ts';
+import { webhooks } from './webhooks/feature.ts';
 
 /** Everything the control plane does. A feature is one line here, a folder, and its numbered migrations. */
 export const features: readonly Feature[] = [
@@ -30,4 +31,5 @@ export const features: readonly Feature[] = [
   registry,
   portal,
   usage,
+  webhooks,
 ];

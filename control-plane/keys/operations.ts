@@ -3,6 +3,7 @@ import { findApp } from '../apps/queries.ts';
 import type { AuditOrigin } from '../audit/record.ts';
 import type { Context } from '../context.ts';
 import { notFound, ProblemError } from '../http/problem.ts';
+import { publishEvent } from '../webhooks/publish.ts';
 import { findKey, insertKey, type KeyRow, type NewKey, storeRevocation, storeRotation } from './queries.ts';
 import { makeSecret, mintKey, presentKey, renewedExpiry, rotateSecrets } from './rules.ts';
 import type { KeyReply } from './schema.ts';
@@ -29,6 +30,16 @@ export async function createKey(
     if (!app) throw notFound('app');
     await insertKey(tx, { ...wanted, key_id: keyId, secrets: [stored] });
     const reply = presentKey((await findKey(tx, keyId, null))!, context.now());
+    await publishEvent(tx, {
+      type: 'key.created',
+      accountId: app.account_id,
+      payload: {
+        key_id: keyId,
+        app_id: app.id,
+        environment: wanted.environment,
+        expires_at: reply.expires_at,
+      },
+    });
     await context.audit.record(tx, origin, {
       action: 'key.create',
       accountId: app.account_id,
@@ -56,6 +67,13 @@ export async function rotateKey(
     const secrets = rotateSecrets(row.secrets, stored, row.expires_at, graceMs, now.getTime());
     await storeRotation(tx, keyId, secrets, renewedExpiry(row.lifetime_days, now.getTime()));
     const reply = presentKey((await findKey(tx, keyId, null))!, now);
+    if (row.account_id !== null) {
+      await publishEvent(tx, {
+        type: 'key.rotated',
+        accountId: row.account_id,
+        payload: { key_id: keyId, app_id: row.app_id, expires_at: reply.expires_at },
+      });
+    }
     await context.audit.record(tx, origin, {
       action: 'key.rotate',
       accountId: row.account_id,
@@ -81,6 +99,13 @@ export async function revokeKey(
     if (row.status === 'revoked') return presentKey(row, context.now());
     await storeRevocation(tx, keyId, reason);
     const reply = presentKey((await findKey(tx, keyId, null))!, context.now());
+    if (row.account_id !== null) {
+      await publishEvent(tx, {
+        type: 'key.revoked',
+        accountId: row.account_id,
+        payload: { key_id: keyId, app_id: row.app_id, reason },
+      });
+    }
     await context.audit.record(tx, origin, {
       action: 'key.revoke',
       accountId: row.account_id,
