@@ -39,7 +39,27 @@ export const gatewaySettingsSchema = Type.Object(
         closed,
       ),
     ),
-    admin: Type.Optional(listener),
+    admin: Type.Optional(
+      Type.Object(
+        {
+          host: Type.Optional(Type.String({ minLength: 1 })),
+          port: Type.Optional(port),
+          tls: Type.Optional(
+            Type.Object(
+              {
+                certificate: Type.String({ description: 'PEM file.' }),
+                key: Type.String({ description: 'PEM file.' }),
+                clientCa: Type.Optional(
+                  Type.String({ description: 'PEM file. Clients must then present a certificate of it.' }),
+                ),
+              },
+              closed,
+            ),
+          ),
+        },
+        closed,
+      ),
+    ),
     decision: Type.Optional(decisionSchema),
     workers: Type.Optional(Type.Integer({ minimum: 1, maximum: 256 })),
     trustedProxies: Type.Optional(Type.Array(Type.String(), { description: 'Addresses and CIDR networks.' })),

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { DecisionSettings, GatewaySettings } from '#contract/gateway-settings.ts';
 import type { IssuerSettings } from '#contract/issuers.ts';
 import type { LimiterSettings } from '#contract/limiter-settings.ts';
+import type { AdminTlsFiles } from './admin/tls.ts';
 import { parseAddresses } from './routing/addresses.ts';
 import { resolveUsage, type UsageConfig } from './usage/config.ts';
 
@@ -15,7 +16,7 @@ export interface GatewayConfig {
     readonly key: string;
   } | null;
   /** Null: no admin listener. */
-  readonly admin: { readonly host: string; readonly port: number } | null;
+  readonly admin: { readonly host: string; readonly port: number; readonly tls: AdminTlsFiles | null } | null;
   /** Where proxies ask before they forward; null: nowhere. */
   readonly decision: DecisionSettings | null;
   readonly workers: number;
@@ -138,6 +139,9 @@ export function resolveConfig(
     admin: {
       host: overrides.adminHost ?? text('TOLLGATE_ADMIN_HOST') ?? settings.admin?.host ?? '127.0.0.1',
       port: adminPort,
+      tls: settings.admin?.tls
+        ? { ...settings.admin.tls, clientCa: settings.admin.tls.clientCa ?? null }
+        : null,
     },
     decision: settings.decision ?? null,
     workers:

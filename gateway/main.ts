@@ -1,9 +1,11 @@
 import type { Server } from 'node:http';
+import { Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { ThresholdEvent } from '#contract/limits.ts';
 import type { Change } from '#contract/registry.ts';
 import { cacheAdmin } from './admin/cache.ts';
 import { createAdminServer } from './admin/server.ts';
+import { readAdminTls } from './admin/tls.ts';
 import { createCacheShare, PurgeDesk } from './cache/open-cache.ts';
 import type { GatewayConfig } from './config.ts';
 import { allocateFailures } from './credentials/failure-throttle.ts';
@@ -41,6 +43,7 @@ export async function startGateway(
   const log = createLog();
   const logLine = (level: 'info' | 'warn' | 'error', message: string, details: object = {}): void =>
     log[level](details, message);
+  const adminTls = config.admin?.tls ? readAdminTls(config.admin.tls) : null;
   const followed = await startRegistry({
     dataDir: config.dataDir,
     control: config.control,
@@ -92,6 +95,7 @@ export async function startGateway(
   const admin = config.admin
     ? createAdminServer({
         ...config.admin,
+        tls: adminTls,
         operatorToken: config.operatorToken,
         readiness,
         health: () => ({
@@ -137,5 +141,6 @@ async function listen(server: Server, { host, port }: { host: string; port: numb
     server.once('error', reject);
     server.listen(port, host, resolve);
   });
-  return `http://${host === '0.0.0.0' ? '127.0.0.1' : host}:${(server.address() as AddressInfo).port}`;
+  const scheme = server instanceof TlsServer ? 'https' : 'http';
+  return `${scheme}://${host === '0.0.0.0' ? '127.0.0.1' : host}:${(server.address() as AddressInfo).port}`;
 }

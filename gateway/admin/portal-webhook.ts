@@ -5,7 +5,7 @@ import type { Key, Secret } from '#contract/registry.ts';
 import { NotPersistedError } from '../registry/persistence.ts';
 import type { Registry } from '../registry/registry.ts';
 import { describeKey, type KeyAudit, type KeyAuditEntry } from './key-audit.ts';
-import { type AdminHandler, sendJson, sendProblem } from './server.ts';
+import { type AdminHandler, readBody, sendJson, sendProblem } from './server.ts';
 
 const maxBodyBytes = 1 << 20;
 const defaultGraceMs = 7 * 86_400_000;
@@ -36,9 +36,9 @@ export function portalWebhook(options: PortalWebhookOptions): AdminHandler {
       sendProblem(response, 'method_not_allowed', { Allow: 'POST' });
       return true;
     }
-    const body = await readText(request);
+    const body = (await readBody(request, maxBodyBytes))?.toString('utf8') ?? null;
     if (body === null) {
-      sendProblem(response, 'body_too_large', { Connection: 'close' });
+      sendProblem(response, 'body_too_large');
       return true;
     }
     let content: unknown;
@@ -165,15 +165,4 @@ function revoked(keyId: string, before: Key | undefined): Key {
     secrets: before?.secrets ?? [],
     ...(before?.app === undefined ? {} : { app: before.app }),
   };
-}
-
-async function readText(request: IncomingMessage): Promise<string | null> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBodyBytes) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }

@@ -1,6 +1,9 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { TLSSocket } from 'node:tls';
 import { type ProblemCode, problemDocument, problemMediaType, problems } from '#contract/problems.ts';
+import type { AdminTls } from './tls.ts';
 
 /** Answers a request under a path prefix of the admin listener; false: not one of its paths. */
 export type AdminHandler = (
@@ -12,7 +15,9 @@ export type AdminHandler = (
 export interface AdminOptions {
   readonly host: string;
   readonly port: number;
-  /** Null refuses the privileged paths (`/admin/…`). */
+  /** Null: plain HTTP. */
+  readonly tls?: AdminTls | null;
+  /** Null refuses the privileged paths (`/admin/…`) to those without a client certificate. */
   readonly operatorToken: string | null;
   /** Null when ready; else what is missing. */
   readonly readiness: () => string | null;
@@ -27,13 +32,18 @@ export interface AdminOptions {
 
 /** The admin listener: liveness, readiness, metrics, and what operators may do to this gateway. */
 export function createAdminServer(options: AdminOptions): Server {
-  return createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
     serve(options, request, response).catch((error: unknown) => {
       options.logFault(error);
       if (response.headersSent) response.destroy();
       else sendProblem(response, 'internal_error');
     });
-  });
+  };
+  const { tls } = options;
+  if (!tls) return createServer(listener);
+  const mutual =
+    tls.clientCa === null ? {} : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true };
+  return createTlsServer({ cert: tls.cert, key: tls.key, ...mutual }, listener);
 }
 
 async function serve(
@@ -60,7 +70,8 @@ async function serve(
   }
   for (const handler of options.open ?? []) if (await handler(request, response, path)) return;
   if (path.startsWith('/admin/')) {
-    if (!isOperator(request, options.operatorToken)) {
+    const known = options.tls?.clientCa ? (request.socket as TLSSocket).authorized : false;
+    if (!known && !isOperator(request, options.operatorToken)) {
       sendProblem(response, 'credentials_invalid', { 'WWW-Authenticate': 'Bearer realm="tollgate admin"' });
       return;
     }
@@ -94,9 +105,33 @@ export function sendProblem(
   response.writeHead(problems[code].status, {
     'content-type': problemMediaType,
     'cache-control': 'no-store',
+    // What is left of a body that is too large is not waited for.
+    ...(code === 'body_too_large' ? { connection: 'close' } : {}),
     ...headers,
   });
   response.end(JSON.stringify(problemDocument(code, detail, extra)));
+}
+
+/** The body of an admin request; null when it exceeds `maxBytes`. Rejects when the client leaves. */
+export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | null> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const settle = (body: Buffer | null): void => {
+      request.off('data', onData);
+      request.resume();
+      resolve(body);
+    };
+    const onData = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size > maxBytes) settle(null);
+      else chunks.push(chunk);
+    };
+    request.on('data', onData);
+    request.once('end', () => settle(Buffer.concat(chunks)));
+    request.once('error', reject);
+    request.once('close', () => reject(new Error('the client left')));
+  });
 }
 
 /** The JSON body of an admin request, up to `maxBytes`; or the problem it deserves. */
@@ -104,16 +139,10 @@ export async function readJson(
   request: IncomingMessage,
   maxBytes: number,
 ): Promise<{ ok: true; value: unknown } | { ok: false; code: ProblemCode; detail: string }> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > maxBytes)
-      return { ok: false, code: 'body_too_large', detail: `The limit is ${maxBytes} bytes.` };
-    chunks.push(chunk);
-  }
+  const body = await readBody(request, maxBytes);
+  if (body === null) return { ok: false, code: 'body_too_large', detail: `The limit is ${maxBytes} bytes.` };
   try {
-    return { ok: true, value: JSON.parse(Buffer.concat(chunks).toString('utf8')) };
+    return { ok: true, value: JSON.parse(body.toString('utf8')) };
   } catch (error) {
     return {
       ok: false,
