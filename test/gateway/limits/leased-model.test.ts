@@ -2,21 +2,15 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Limit } from '#contract/limits.ts';
 import { LimitSet } from '../../../gateway/limits/limiter.ts';
-import { LocalLimiter } from '../../../gateway/limits/local/local-limiter.ts';
-import { createLimiterMemory } from '../../../gateway/limits/memory/memory.ts';
-import { AwayPolicy } from '../../../gateway/limits/redis/away-policy.ts';
-import { LeasedLimiter } from '../../../gateway/limits/redis/leased-limiter.ts';
-import { type LedgerLink, RedisLink } from '../../../gateway/limits/redis/redis-link.ts';
-import type { ScriptName } from '../../../gateway/limits/redis/scripts.ts';
-import { seededRandom } from '../../conformance/limiter-suite.ts';
+import { RedisLink } from '../../../gateway/limits/redis/redis-link.ts';
 import { startRedis, type TestRedis } from '../../support/redis.ts';
+import { SimulatedGateway, Simulation, simulationStartMs } from './simulated-fleet.ts';
 
 /**
  * A fleet in simulated time around a real Redis. Calls and answers take random times, answers and whole gateways get
  * lost, clocks run at different speeds. What was admitted is compared with what one ledger would have allowed.
  */
 
-const startMs = Date.UTC(2026, 4, 31, 23, 59, 30);
 let server: TestRedis;
 let redis: RedisLink;
 let run = 0;
@@ -30,127 +24,6 @@ after(async () => {
   await redis.close();
   await server.stop();
 });
-
-class Simulation {
-  nowMs = startMs;
-  readonly random: () => number;
-  readonly admitted: { at: number; cost: number }[] = [];
-  granted = 0;
-  readonly #events: { at: number; order: number; run: () => void | Promise<void> }[] = [];
-  #order = 0;
-
-  constructor(seed: number) {
-    this.random = seededRandom(seed);
-  }
-
-  at(delayMs: number, action: () => void | Promise<void>): void {
-    this.#events.push({ at: this.nowMs + delayMs, order: this.#order++, run: action });
-  }
-
-  /** Plays events in their order until `untilMs`. */
-  async play(untilMs: number): Promise<void> {
-    for (;;) {
-      let next = -1;
-      for (let i = 0; i < this.#events.length; i++) {
-        const event = this.#events[i]!;
-        const best = this.#events[next];
-        if (!best || event.at < best.at || (event.at === best.at && event.order < best.order)) next = i;
-      }
-      if (next < 0 || this.#events[next]!.at > untilMs) return;
-      const [event] = this.#events.splice(next, 1);
-      this.nowMs = event!.at;
-      await event!.run();
-      // What follows from it at once: microtasks, and the calls that are flushed at the end of the turn.
-      for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-}
-
-class SimulatedLink implements LedgerLink {
-  readonly isCluster = false;
-  failures = 0;
-  dead = false;
-  /** Until then Redis cannot be reached from here. */
-  cutOffUntilMs = 0;
-  readonly #simulation: Simulation;
-  readonly #lossRate: number;
-  readonly #open = new Set<(error: Error) => void>();
-
-  constructor(simulation: Simulation, lossRate: number) {
-    this.#simulation = simulation;
-    this.#lossRate = lossRate;
-  }
-
-  isAway(): boolean {
-    return this.dead || this.#simulation.nowMs < this.cutOffUntilMs;
-  }
-  isConnected(): boolean {
-    return !this.isAway();
-  }
-  async close(): Promise<void> {}
-
-  /** The gateway is gone: what it waited for is never answered, what it has sent may still be carried out. */
-  die(): void {
-    this.dead = true;
-    for (const reject of this.#open) reject(new Error('gone'));
-  }
-
-  run(script: ScriptName, tag: string, keys: readonly string[], args: readonly string[]): Promise<number[]> {
-    const simulation = this.#simulation;
-    const delay = (): number => (simulation.random() < 0.1 ? 400 : 5) * simulation.random();
-    if (this.isAway()) return Promise.reject(new Error('cut off'));
-    return new Promise((resolve, reject) => {
-      this.#open.add(reject);
-      // A call that was given up may still be carried out, even after later ones.
-      if (simulation.random() < this.#lossRate / 2) {
-        simulation.at(1, () => reject(new Error('given up')));
-        simulation.at(delay() * 3, async () => {
-          const timed = [String(Math.floor(simulation.nowMs * 1000)), ...args.slice(1)];
-          await redis.run(script, tag, keys, timed);
-        });
-        return;
-      }
-      simulation.at(delay(), async () => {
-        if (this.dead && simulation.random() < 0.5) return;
-        const timed = [String(Math.floor(simulation.nowMs * 1000)), ...args.slice(1)];
-        const reply = await redis.run(script, tag, keys, timed);
-        const lost = simulation.random() < this.#lossRate;
-        simulation.at(delay(), () => {
-          if (this.dead) return;
-          if (!lost) resolve(reply);
-          else {
-            this.failures++;
-            reject(new Error('lost'));
-          }
-        });
-      });
-    });
-  }
-}
-
-class Gateway {
-  readonly link: SimulatedLink;
-  readonly limiter: LeasedLimiter;
-
-  constructor(simulation: Simulation, name: string, lossRate: number) {
-    this.link = new SimulatedLink(simulation, lossRate);
-    const speed = 0.97 + simulation.random() * 0.06;
-    const offset = simulation.random() * 1e6;
-    this.limiter = new LeasedLimiter({
-      ...{ link: this.link, holder: name, budgetMs: 1e8, leaseMs: 2000, idleMs: 600 },
-      away: new AwayPolicy({
-        action: 'closed',
-        local: new LocalLimiter(createLimiterMemory({ maxCounters: 10 }), 1),
-        liveGateways: () => 1,
-      }),
-      monotonicMs: () => offset + (simulation.nowMs - startMs) * speed,
-    });
-  }
-
-  check(): void {
-    if (!this.link.dead) this.limiter.check();
-  }
-}
 
 interface Fleet {
   readonly gateways: number;
@@ -169,7 +42,8 @@ async function play(seed: number, fleet: Fleet): Promise<Simulation> {
   const name = `model-${seed}-${++run}`;
   const subjects = [name, name, name, name, name, name, name];
   let incarnation = 0;
-  const start = (): Gateway => new Gateway(simulation, `g${++incarnation}`, fleet.lossRate);
+  const start = (): SimulatedGateway =>
+    new SimulatedGateway(simulation, redis, `g${++incarnation}`, fleet.lossRate);
   const gateways = Array.from({ length: fleet.gateways }, start);
   const costs = fleet.costs ?? [1];
   for (let i = 0; i < fleet.requestsPerSecond * fleet.seconds; i++) {
@@ -205,7 +79,7 @@ async function play(seed: number, fleet: Fleet): Promise<Simulation> {
       gateways[index]!.link.cutOffUntilMs = simulation.nowMs + 4000;
     });
   }
-  await simulation.play(startMs + fleet.seconds * 1000);
+  await simulation.play(simulationStartMs + fleet.seconds * 1000);
   for (const gateway of gateways) {
     gateway.link.die();
     await gateway.limiter.close();
@@ -229,7 +103,7 @@ test('a fleet never admits more than one bucket would, at any moment', async () 
     const limit: Limit = { kind: 'token_bucket', name: 'b', capacity: 20, refill: 7, intervalMs: 1000 };
     const { admitted } = await play(100 + i, { ...scenario, limit });
     let debt = 0;
-    let last = startMs;
+    let last = simulationStartMs;
     for (const { at, cost } of admitted) {
       debt = Math.max(0, debt - ((at - last) * 7) / 1000) + cost;
       last = at;
