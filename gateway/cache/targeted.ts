@@ -26,19 +26,21 @@ export function governingDirectives(headers: readonly string[]): {
     const directives = emptyResponseDirectives();
     for (const [directive, item] of members) {
       // A directive that is switched off says nothing.
-      if (item.value !== false) applyDirective(directives, directive, argumentOf(item));
+      if (item.value !== false) applyDirective(directives, directive, argumentOf(directive, item));
     }
     return { directives, targeted: true };
   }
   return { directives: parseResponseDirectives(headers), targeted: false };
 }
 
-/** Structured types as the argument text that the directive would have in Cache-Control. */
-function argumentOf(item: Item): string | undefined | null {
-  const value = item.value;
+/** Directives whose argument is a number of seconds, an Integer here. */
+const timed = new Set(['max-age', 's-maxage', 'stale-while-revalidate', 'stale-if-error']);
+
+/** Structured types as the argument text that the directive would have in Cache-Control; null for a wrong type. */
+function argumentOf(directive: string, { value }: Item): string | undefined | null {
+  if (timed.has(directive)) return typeof value === 'number' && value >= 0 ? String(value) : null;
   if (value === true) return undefined;
-  if (typeof value === 'number') return value < 0 ? null : String(value);
+  if (typeof value === 'number') return String(value);
   if (typeof value === 'string') return value;
-  if (value instanceof Token) return value.text;
-  return null;
+  return value instanceof Token ? value.text : null;
 }

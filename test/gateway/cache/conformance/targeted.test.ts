@@ -94,6 +94,12 @@ runRows([
     ['CDN-Cache-Control: max-age=60.5', 'Cache-Control: max-age=60'],
     'validate',
   ),
+  targeted(
+    'a string of digits is stale',
+    ['CDN-Cache-Control: max-age="60"', 'Cache-Control: max-age=60'],
+    'validate',
+  ),
+  targeted('no value is stale', ['CDN-Cache-Control: max-age', 'Cache-Control: max-age=60'], 'validate'),
   targeted('a token is stale', ['CDN-Cache-Control: max-age=a60', 'Cache-Control: max-age=60'], 'validate'),
   ...[
     ['an empty field', ''],

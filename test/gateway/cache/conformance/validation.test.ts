@@ -55,6 +55,13 @@ const conditions: Row[] = [
   own('any, without a tag stored', dated, ['If-None-Match: *'], 304),
   own('a comma inside a tag', comma, ['If-None-Match: "a,b"'], 304),
   own('a part of a tag with a comma', comma, ['If-None-Match: "a"'], 200),
+  own(
+    'characters outside ASCII',
+    { headers: ['Cache-Control: max-age=100', 'ETag: "\xfc"'], body: 'stored' },
+    ['If-None-Match: "\xfc"'],
+    304,
+    'RFC 9110 §8.8.3',
+  ),
   own('letters count', tagged, ['If-None-Match: "V1"'], 200),
   own('unquoted is invalid', tagged, ['If-None-Match: v1'], 200),
   own('w/ in small letters is invalid', weak, ['If-None-Match: w/"v1"'], 200),
