@@ -12,6 +12,7 @@ import { allocateFailures } from './credentials/failure-throttle.ts';
 import { allocateNonces } from './credentials/nonces.ts';
 import { createLimiterMemory } from './limits/memory/memory.ts';
 import { mainMember, memberOf, reclaimMember } from './limits/memory/reclaim.ts';
+import { checkRouting } from './registry/check-routing.ts';
 import { startRegistry } from './registry/start-registry.ts';
 import { Supervisor } from './supervisor.ts';
 import { Exposition } from './telemetry/exposition.ts';
@@ -19,6 +20,8 @@ import { createLog } from './telemetry/log.ts';
 import { createUsageEmission } from './usage/emission.ts';
 import { usageMetrics } from './usage/metrics.ts';
 import { claimPort } from './wire/claim-port.ts';
+
+const noPolicies: ReadonlySet<string> = new Set();
 
 export interface RunningGateway {
   /** Base address of the traffic listener. */
@@ -50,6 +53,7 @@ export async function startGateway(
     keyFile: config.keyFile,
     declared,
     portalWebhookSecret: config.portalWebhookSecret,
+    checkRouting: (routing) => checkRouting(routing, noPolicies),
     version: '0.1.0',
     log: logLine,
   });

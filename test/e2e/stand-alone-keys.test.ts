@@ -128,6 +128,9 @@ routes:
   write('/two', ', unknown: true');
   gateway.process.kill('SIGHUP');
   await gateway.process.waitFor(/configuration not changed:\n.*tollgate\.yaml:4: .*unknown/);
+  write('/two', ', policies: [{ name: teleport }], addresses: { deny: ["a:b"] }');
+  gateway.process.kill('SIGHUP');
+  await gateway.process.waitFor(/not changed:\nroute only: there is no policy "teleport"; .*"a:b"/);
   assert.deepEqual([await ask('/one'), await ask('/two')], [200, 404]);
   write('/two');
   gateway.process.kill('SIGHUP');
