@@ -1,4 +1,5 @@
 import type { Declaration } from '#contract/declaration.ts';
+import type { OidcSettings } from './identity/oidc.ts';
 import { defaultUsage, readUsageConfig, type UsageConfig } from './usage/config.ts';
 import { defaultWebhooks, readWebhooksConfig, type WebhooksConfig } from './webhooks/config.ts';
 
@@ -19,6 +20,8 @@ export interface ControlPlaneConfig {
   readonly usage: UsageConfig;
   readonly throttle: Throttle;
   readonly webhooks: WebhooksConfig;
+  /** The organisation's identity provider. */
+  readonly oidc: OidcSettings | null;
 }
 
 /** Limits on the control plane's own endpoints, as token buckets. */
@@ -67,6 +70,7 @@ export function decideConfig(options: ControlPlaneOptions): ControlPlaneConfig {
     usage: options.usage ?? defaultUsage,
     throttle: options.throttle ?? defaultThrottle,
     webhooks: options.webhooks ?? defaultWebhooks,
+    oidc: options.oidc ?? null,
   };
   if (config.dataDir === null && config.databaseUrl === null) {
     errors.push('set DATABASE_URL, or TOLLGATE_DATA_DIR for the embedded database');
@@ -82,6 +86,12 @@ export function decideConfig(options: ControlPlaneOptions): ControlPlaneConfig {
   }
   if (config.publicUrl !== null && !/^https?:\/\/[^/?#\s]+(?:\/[^?#\s]*)?$/.test(config.publicUrl)) {
     errors.push('TOLLGATE_PUBLIC_URL must be an http or https address');
+  }
+  if (config.oidc !== null && !/^https?:\/\/[^\s]+$/.test(config.oidc.issuer)) {
+    errors.push('OAUTH_PROVIDER_URL must be an http or https address');
+  }
+  if (config.oidc?.issuer.startsWith('http:') && config.publicUrl !== null) {
+    errors.push('OAUTH_PROVIDER_URL must be an https address where TOLLGATE_PUBLIC_URL is set');
   }
   if (errors.length > 0) throw new ConfigError(errors);
   return Object.freeze(config);
@@ -122,8 +132,26 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     maxBodyBytes: integer('TOLLGATE_MAX_BODY_BYTES', 1024, 1 << 30),
     usage: readUsageConfig(env, errors),
     webhooks: readWebhooksConfig(env, errors),
+    oidc: readOidc(text, errors),
   };
   if (given.operatorToken === undefined) errors.push('TOLLGATE_OPERATOR_TOKEN is not set');
   if (errors.length > 0) throw new ConfigError(errors);
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+function readOidc(text: (name: string) => string | undefined, errors: string[]): OidcSettings | undefined {
+  const issuer = text('OAUTH_PROVIDER_URL');
+  if (issuer === undefined) return undefined;
+  const clientId = text('OAUTH_CLIENT_ID');
+  if (clientId === undefined) {
+    errors.push('OAUTH_CLIENT_ID is not set, but OAUTH_PROVIDER_URL is');
+    return undefined;
+  }
+  return {
+    issuer,
+    clientId,
+    clientSecret: text('OAUTH_CLIENT_SECRET') ?? null,
+    audience: text('OAUTH_AUDIENCE') ?? 'tollgate',
+    administratorRole: text('OAUTH_ADMIN_ROLE') ?? 'tollgate-admin',
+  };
 }

@@ -1,9 +1,12 @@
+import { accessDecisions } from './access/decisions.ts';
+import { access } from './access/routes.ts';
 import { members } from './accounts/members.ts';
 import { accounts } from './accounts/routes.ts';
 import { apps } from './apps/routes.ts';
 import { audit } from './audit/routes.ts';
 import type { Feature } from './context.ts';
 import { devIssuer } from './identity/routes.ts';
+import { signIn } from './identity/sign-in.ts';
 import { keyPush } from './keys/push.ts';
 import { quotas } from './keys/quota.ts';
 import { keys } from './keys/routes.ts';
@@ -19,9 +22,12 @@ import { webhooks } from './webhooks/feature.ts';
 export const features: readonly Feature[] = [
   telemetry,
   devIssuer,
+  signIn,
   accounts,
   members,
   apps,
+  access,
+  accessDecisions,
   keys,
   quotas,
   keyPush,

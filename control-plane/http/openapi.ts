@@ -46,6 +46,7 @@ export async function addOpenApi(app: App, version: string): Promise<void> {
       tags: [
         { name: 'developer', description: 'Apps and keys of an account.' },
         { name: 'operator', description: 'Configuration and administration.' },
+        { name: 'identity', description: 'Signing in to the console.' },
         { name: 'registry', description: 'What gateways follow.' },
         { name: 'process', description: 'Health and metrics.' },
       ],
@@ -54,6 +55,7 @@ export async function addOpenApi(app: App, version: string): Promise<void> {
           developer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
           operator: { type: 'http', scheme: 'bearer' },
           gateway: { type: 'http', scheme: 'bearer' },
+          session: { type: 'apiKey', in: 'cookie', name: 'tollgate_session' },
         },
       },
     },
@@ -68,4 +70,5 @@ export const callers = {
   developer: [{ developer: [] }, { operator: [] }] as Security,
   operator: [{ operator: [] }] as Security,
   gateway: [{ gateway: [] }] as Security,
+  session: [{ session: [] }] as Security,
 };

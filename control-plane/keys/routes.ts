@@ -1,4 +1,6 @@
 import Type from 'typebox';
+import type { Environment } from '#contract/keys.ts';
+import { isGranted } from '../access/queries.ts';
 import { findApp } from '../apps/queries.ts';
 import { checkReferences } from '../apps/rules.ts';
 import { originOf } from '../audit/record.ts';
@@ -6,7 +8,7 @@ import type { Feature } from '../context.ts';
 import { sendTagged } from '../http/entity-tag.ts';
 import { callers, problemReplies } from '../http/openapi.ts';
 import { makePage, pageQuery, parseCursor } from '../http/pagination.ts';
-import { invalid, notFound } from '../http/problem.ts';
+import { invalid, notFound, ProblemError } from '../http/problem.ts';
 import { requireRole, visibleAccount } from '../identity/caller.ts';
 import { createKey, revokeKey, rotateKey } from './operations.ts';
 import { findKey, listKeys } from './queries.ts';
@@ -29,6 +31,14 @@ export const keys: Feature = (app, context) => {
   const { db, auth } = context;
   const security = callers.developer;
   const tags = ['developer'];
+
+  async function requireEnvironment(appId: string, environment: Environment): Promise<void> {
+    if (await isGranted(db, appId, environment)) return;
+    throw new ProblemError(
+      'forbidden',
+      `The app has no access to ${environment}; ask for it in an access request.`,
+    );
+  }
 
   app.post(
     '/api/dev/apps/:appId/keys',
@@ -58,10 +68,16 @@ export const keys: Feature = (app, context) => {
       }
       if (errors.length > 0 || Array.isArray(lifetime)) throw invalid(errors);
       await checkReferences(db, { version: body.version });
+      const environment = body.environment ?? 'test';
+      if (request.caller?.kind === 'developer') {
+        const found = await findApp(db, request.params.appId, visibleAccount(request));
+        if (!found) throw notFound('app');
+        await requireEnvironment(found.id, environment);
+      }
       const issued = await createKey(context, originOf(request), visibleAccount(request), {
         app_id: request.params.appId,
         kind: body.key_type ?? body.kind ?? 'api_key',
-        environment: body.environment ?? 'test',
+        environment,
         name: body.name ?? '',
         scopes: body.scopes ?? null,
         addresses: body.addresses ?? null,
