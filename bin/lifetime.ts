@@ -16,6 +16,15 @@ export async function explainListenError<T>(starting: Promise<T>, what: string):
   }
 }
 
+function endAtOnce(): void {
+  process.exit(1);
+}
+
+/** Below a supervisor: ends this process when the supervisor ends before {@link runUntilSignal} has been reached. */
+export function endWithSupervisor(): void {
+  if (process.send) process.once('disconnect', endAtOnce);
+}
+
 /**
  * Waits for SIGINT or SIGTERM, then closes and resolves with 0; a second signal ends the process at once. Below a
  * supervisor Ctrl-C reaches the whole group, so SIGINT is left to the supervisor, and its end is the signal too.
@@ -30,7 +39,9 @@ export async function runUntilSignal(close: () => Promise<void>): Promise<number
     };
     process.on('SIGTERM', ask);
     process.on('SIGINT', process.send ? () => {} : ask);
+    process.off('disconnect', endAtOnce);
     process.once('disconnect', () => resolve());
+    if (process.send && !process.connected) resolve();
   });
   await close();
   if (process.connected) process.disconnect?.();

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { type Command, CommandError, formatHelp, parseCommand, UsageError } from './command.ts';
+import { endWithSupervisor } from './lifetime.ts';
 
 /** Every command, loaded when it is used. A command of two words has its own line. */
 const commands: Record<string, () => Promise<{ readonly command: Command }>> = {
@@ -65,6 +66,7 @@ async function main(args: readonly string[]): Promise<number> {
   return (await command.run(parsed.values as never, parsed.operands)) ?? 0;
 }
 
+endWithSupervisor();
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
