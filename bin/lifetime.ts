@@ -16,6 +16,9 @@ export async function explainListenError<T>(starting: Promise<T>, what: string):
   }
 }
 
+/** How long a process whose supervisor is gone may take to close. */
+const orphanTimeoutMs = 15_000;
+
 function endAtOnce(): void {
   process.exit(1);
 }
@@ -40,8 +43,12 @@ export async function runUntilSignal(close: () => Promise<void>): Promise<number
     process.on('SIGTERM', ask);
     process.on('SIGINT', process.send ? () => {} : ask);
     process.off('disconnect', endAtOnce);
-    process.once('disconnect', () => resolve());
-    if (process.send && !process.connected) resolve();
+    const orphaned = (): void => {
+      setTimeout(() => process.exit(1), orphanTimeoutMs).unref();
+      resolve();
+    };
+    process.once('disconnect', orphaned);
+    if (process.send && !process.connected) orphaned();
   });
   await close();
   if (process.connected) process.disconnect?.();

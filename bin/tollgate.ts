@@ -66,14 +66,22 @@ async function main(args: readonly string[]): Promise<number> {
   return (await command.run(parsed.values as never, parsed.operands)) ?? 0;
 }
 
+/** Says what is wrong, to the supervisor or to the user, and ends whatever has been started. */
+function fail(error: CommandError): void {
+  const exit = (): never => process.exit(error.exitCode);
+  if (process.send) process.send({ type: 'failed', message: error.message }, exit);
+  else {
+    if (process.argv.includes('--json')) console.error(JSON.stringify({ error: error.message }));
+    else for (const line of error.message.split('\n')) console.error(`tollgate: ${line}`);
+    exit();
+  }
+}
+
 endWithSupervisor();
 try {
   process.exitCode = await main(process.argv.slice(2));
+  if (process.connected) process.disconnect?.();
 } catch (error) {
   if (!(error instanceof CommandError)) throw error;
-  if (process.send) process.send({ type: 'failed', message: error.message });
-  else if (process.argv.includes('--json')) console.error(JSON.stringify({ error: error.message }));
-  else for (const line of error.message.split('\n')) console.error(`tollgate: ${line}`);
-  process.exitCode = error.exitCode;
-  if (process.connected) process.disconnect?.();
+  fail(error);
 }

@@ -88,7 +88,7 @@ the control plane is away. DATABASE_URL puts the data into PostgreSQL, REDIS_URL
       ]);
       const endpoints: Endpoints = { gateway: gatewayUrl, admin, control: controlUrl, sandbox: sandbox.url };
       const demoKey = await provideDemoKey(folder.path, { url: controlUrl, token: folder.operatorToken });
-      await waitForRegistry(endpoints);
+      await waitForRegistry(endpoints, demoKey);
       writeEndpoints(folder.path, endpoints);
       console.log(values.json ? JSON.stringify(endpoints) : formatBanner(folder.path, endpoints, demoKey));
     } catch (error) {

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { identifyProcess, isRunning } from './process-identity.ts';
 import { countEvents, findRecord, readRecord, recordHeader, recordHeaderBytes } from './spool-segment.ts';
 
 export interface SpoolOptions {
@@ -202,13 +203,13 @@ export class Spool {
     const path = join(this.#directory, 'lock');
     if (openDirectories.has(this.#directory)) throw new Error(`spool ${this.#directory} is open already`);
     try {
-      writeFileSync(path, String(process.pid), { flag: 'wx' });
+      writeFileSync(path, identifyProcess(), { flag: 'wx' });
     } catch {
-      const owner = Number(readFileSync(path, 'utf8'));
-      if (owner !== process.pid && isAlive(owner)) {
-        throw new Error(`spool ${this.#directory} belongs to the running process ${owner}`);
+      const owner = readFileSync(path, 'utf8');
+      if (owner !== identifyProcess() && isRunning(owner)) {
+        throw new Error(`spool ${this.#directory} belongs to the running process ${owner.split(' ')[0]}`);
       }
-      writeFileSync(path, String(process.pid));
+      writeFileSync(path, identifyProcess());
     }
     openDirectories.add(this.#directory);
   }
@@ -383,15 +384,5 @@ async function writeAll(handle: FileHandle, pieces: Uint8Array[], position: numb
   while (written < bytes.length) {
     const result = await handle.write(bytes, written, bytes.length - written, position + written);
     written += result.bytesWritten;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
