@@ -71,8 +71,10 @@ export function parseDeclaration(text: string, options: DeclarationOptions): Par
     if (typeof root !== 'object' || Array.isArray(root)) {
       problems.push({ pointer: '', detail: 'must be a mapping of sections' });
     } else {
-      const { gateway: settings, ...sections } = root as Record<string, unknown>;
+      const { gateway: settings, policies, ...sections } = root as Record<string, unknown>;
       gateway = settings ?? undefined;
+      // They may stand beside the section, as short as `policies: [./mine.ts]`.
+      if (policies !== undefined) gateway = { ...(gateway as object | undefined), policies };
       resources = readSections(sections, options.known ?? {}, problems);
     }
   }

@@ -76,6 +76,11 @@ export const gatewaySettingsSchema = Type.Object(
     headTimeoutMs: Type.Optional(duration),
     bodyIdleTimeoutMs: Type.Optional(duration),
     keepAliveTimeoutMs: Type.Optional(duration),
+    policies: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description: 'Files of own policies (TypeScript or JavaScript), relative to this file.',
+      }),
+    ),
     issuers: Type.Optional(Type.Array(issuerSchema, { description: 'Whose tokens are believed.' })),
     cache: Type.Optional(cacheSettingsSchema),
     limiter: Type.Optional(limiterSettingsSchema),

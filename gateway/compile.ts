@@ -17,6 +17,7 @@ import { selectVersion } from './phases/select-version.ts';
 import { countFailures, throttle } from './phases/throttle.ts';
 import { versionLifeCycle } from './phases/version-life-cycle.ts';
 import type { Phase, ResponsePhase } from './pipeline.ts';
+import { policiesAt, responsePolicies } from './policies/apply.ts';
 import { Router } from './routing/router.ts';
 
 /** A route with everything decided that its configuration decides. */
@@ -51,8 +52,9 @@ export interface RouteContext {
   readonly siblings?: ((version: string) => CompiledRoute | null) | null;
 }
 
-type PhaseFactory = (context: RouteContext, dependencies: Dependencies) => Phase | null;
-type ResponsePhaseFactory = (context: RouteContext, dependencies: Dependencies) => ResponsePhase | null;
+type Made<T> = T | readonly T[] | null;
+type PhaseFactory = (context: RouteContext, dependencies: Dependencies) => Made<Phase>;
+type ResponsePhaseFactory = (context: RouteContext, dependencies: Dependencies) => Made<ResponsePhase>;
 
 /** The way of a request through its route, in order. A factory that returns null costs nothing. */
 const decidingPhases: readonly PhaseFactory[] = [
@@ -61,10 +63,13 @@ const decidingPhases: readonly PhaseFactory[] = [
   addresses,
   versionLifeCycle,
   boundBody,
+  policiesAt('before_authentication'),
   throttle,
   authenticate,
   authorize,
+  policiesAt('before_limits'),
   limit,
+  policiesAt('before_forwarding'),
 ];
 
 /** What answers a request that was not refused. */
@@ -78,6 +83,7 @@ const responsePhases: readonly ResponsePhaseFactory[] = [
   decorateCors,
   countFailures,
   decorateRequest,
+  responsePolicies,
 ];
 
 /** Compiles the routing table of one registry revision. */
@@ -123,9 +129,9 @@ function compileRoute(
     versions: input.versions,
     siblings,
   };
-  const present = <T>(made: T | null): made is T => made !== null;
-  const deciding = decidingPhases.map((make) => make(context, dependencies)).filter(present);
-  const answering = answeringPhases.map((make) => make(context, dependencies)).filter(present);
+  const make = <T>(factories: readonly ((c: RouteContext, d: Dependencies) => Made<T>)[]): T[] =>
+    factories.flatMap((factory) => factory(context, dependencies) ?? []) as T[];
+  const deciding = make(decidingPhases);
   return {
     config: route,
     id: route.id,
@@ -134,8 +140,8 @@ function compileRoute(
     methods: route.methods
       ? new Set(route.methods.includes('GET') ? [...route.methods, 'HEAD'] : route.methods)
       : null,
-    phases: [...deciding, ...answering],
+    phases: [...deciding, ...make(answeringPhases)],
     decisionPhases: dependencies.decisions ? [...deciding, decide()] : [],
-    responsePhases: responsePhases.map((make) => make(context, dependencies)).filter(present),
+    responsePhases: make(responsePhases),
   };
 }

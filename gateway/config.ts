@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import type { DecisionSettings, GatewaySettings } from '#contract/gateway-settings.ts';
 import type { IssuerSettings } from '#contract/issuers.ts';
 import type { LimiterSettings } from '#contract/limiter-settings.ts';
@@ -37,6 +38,8 @@ export interface GatewayConfig {
   readonly accessLog: string;
   /** Whose tokens are believed; the one of OAUTH_PROVIDER_URL first. */
   readonly issuers: readonly IssuerSettings[];
+  /** Files of own policies, absolute. */
+  readonly policies: readonly string[];
   readonly maxSignedBodyBytes: number;
   readonly drainTimeoutMs: number;
   readonly maxConnections: number;
@@ -50,6 +53,8 @@ export interface GatewayConfig {
 
 /** What the command line and `npm start` set; it stands above environment and file. */
 export interface GatewayOverrides {
+  /** What paths in the file are relative to. Default: the working directory. */
+  readonly configFolder?: string;
   readonly listenHost?: string;
   readonly listenPort?: number;
   readonly adminHost?: string;
@@ -166,6 +171,7 @@ export function resolveConfig(
     limiter: settings.limiter ?? {},
     accessLog: overrides.accessLog ?? text('TOLLGATE_ACCESS_LOG') ?? settings.accessLog ?? '-',
     issuers: resolveIssuers(settings.issuers ?? [], providerUrl, text('OAUTH_AUDIENCE'), errors),
+    policies: (settings.policies ?? []).map((file) => resolve(overrides.configFolder ?? '.', file)),
     maxSignedBodyBytes: settings.maxSignedBodyBytes ?? 1 << 20,
     drainTimeoutMs: settings.drainTimeoutMs ?? 10_000,
     maxConnections: settings.maxConnections ?? 65_536,

@@ -4,6 +4,7 @@ import type { KeyLookup } from './credentials/key-lookup.ts';
 import type { NonceStore } from './credentials/nonces.ts';
 import type { Tokens } from './credentials/tokens.ts';
 import type { Limiter } from './limits/limiter.ts';
+import type { Policy, PolicyTools } from './policies/policy.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import type { Forwarder } from './upstream/forwarder.ts';
 
@@ -21,5 +22,8 @@ export interface Dependencies {
   /** Whether proxies may ask for decisions. */
   readonly decisions: boolean;
   readonly metrics: Metrics;
+  /** The operator's own policies by name. */
+  readonly policies: ReadonlyMap<string, Policy>;
+  readonly policyTools: PolicyTools;
   readonly cache: ResponseCache;
 }

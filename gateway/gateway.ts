@@ -6,6 +6,7 @@ import type { Exchange, ExchangeHandler } from './exchange.ts';
 import { decorateRequest } from './phases/decorate-request.ts';
 import { identify } from './phases/identify.ts';
 import { run } from './pipeline.ts';
+import type { Policy } from './policies/policy.ts';
 import { Refusal, refusal } from './refusal.ts';
 import type { AddressSet } from './routing/addresses.ts';
 import { Router } from './routing/router.ts';
@@ -36,7 +37,8 @@ const unmatched: CompiledRoute = {
 export class Gateway implements ExchangeHandler, DecisionHandler {
   readonly observe: (exchange: Exchange) => void;
   readonly onFault: (exchange: Exchange, error: unknown) => void;
-  readonly #dependencies: Dependencies;
+  #dependencies: Dependencies;
+  #input: RoutingInput | null = null;
   readonly #identify: (exchange: Exchange) => void;
   readonly #notAllowed = new Map<string, Refusal>();
   #router = new Router([]);
@@ -53,6 +55,19 @@ export class Gateway implements ExchangeHandler, DecisionHandler {
   route(input: RoutingInput): void {
     this.#router = compile(input, this.#dependencies);
     this.#versions = [...input.versions.values()];
+    this.#input = input;
+  }
+
+  /** Compiles the routes in force again, with policies that have changed. Throws as `route` does. */
+  setPolicies(policies: ReadonlyMap<string, Policy>): void {
+    const former = this.#dependencies;
+    this.#dependencies = { ...former, policies };
+    try {
+      if (this.#input !== null) this.route(this.#input);
+    } catch (error) {
+      this.#dependencies = former;
+      throw error;
+    }
   }
 
   handle(exchange: Exchange): void {

@@ -12,6 +12,8 @@ import { allocateFailures } from './credentials/failure-throttle.ts';
 import { allocateNonces } from './credentials/nonces.ts';
 import { createLimiterMemory } from './limits/memory/memory.ts';
 import { mainMember, memberOf, reclaimMember } from './limits/memory/reclaim.ts';
+import { checkPolicies } from './policies/apply.ts';
+import { PolicyFiles } from './policies/policy-files.ts';
 import { checkRouting } from './registry/check-routing.ts';
 import { startRegistry } from './registry/start-registry.ts';
 import { Supervisor } from './supervisor.ts';
@@ -20,8 +22,6 @@ import { createLog } from './telemetry/log.ts';
 import { createUsageEmission } from './usage/emission.ts';
 import { usageMetrics } from './usage/metrics.ts';
 import { claimPort } from './wire/claim-port.ts';
-
-const noPolicies: ReadonlySet<string> = new Set();
 
 export interface RunningGateway {
   /** Base address of the traffic listener. */
@@ -47,13 +47,19 @@ export async function startGateway(
   const logLine = (level: 'info' | 'warn' | 'error', message: string, details: object = {}): void =>
     log[level](details, message);
   const adminTls = config.admin?.tls ? readAdminTls(config.admin.tls) : null;
+  const policies = await PolicyFiles.open({
+    files: config.policies,
+    check: (loaded) => checkPolicies(followed.registry.routing, loaded),
+    onLoaded: (generation) => supervisor.broadcast('policies', generation),
+    log: logLine,
+  });
   const followed = await startRegistry({
     dataDir: config.dataDir,
     control: config.control,
     keyFile: config.keyFile,
     declared,
     portalWebhookSecret: config.portalWebhookSecret,
-    checkRouting: (routing) => checkRouting(routing, noPolicies),
+    checkRouting: (routing) => checkRouting(routing, policies.policies),
     version: '0.1.0',
     log: logLine,
   });
@@ -73,7 +79,14 @@ export async function startGateway(
   const purges = new PurgeDesk();
   const supervisor = new Supervisor({
     config,
-    share: () => ({ limiterMemory, nonces, failures, registry: registry.share(), cache: cacheShare }),
+    share: () => ({
+      policies: policies.generation,
+      limiterMemory,
+      nonces,
+      failures,
+      registry: registry.share(),
+      cache: cacheShare,
+    }),
     attach: (channel) => {
       registry.attach(channel);
       purges.attach(channel);
@@ -114,6 +127,7 @@ export async function startGateway(
       })
     : null;
   const close = async (): Promise<void> => {
+    policies.close();
     await supervisor.stop();
     await followed.close();
     await emission?.close(config.usage?.drainTimeoutMs ?? 0);
@@ -135,7 +149,10 @@ export async function startGateway(
     url: `http://${host}:${port}`,
     adminUrl,
     readiness,
-    declare: (objects) => followed.declare(objects),
+    declare: async (objects) => {
+      await policies.reload();
+      await followed.declare(objects);
+    },
     close,
   };
 }

@@ -13,6 +13,7 @@ import { Gateway } from './gateway.ts';
 import type { LimiterMemory } from './limits/memory/memory.ts';
 import { memberOf } from './limits/memory/reclaim.ts';
 import { openLimits } from './limits/open-limits.ts';
+import { loadPolicies } from './policies/load.ts';
 import type { RegistryShare } from './registry/messages.ts';
 import { WorkerRegistry } from './registry/worker-registry.ts';
 import { parseAddresses } from './routing/addresses.ts';
@@ -93,6 +94,12 @@ const dependencies: Dependencies = {
   now: Date.now,
   maxSignedBodyBytes: config.maxSignedBodyBytes,
   decisions: config.decision !== null,
+  policies: await loadPolicies(config.policies, shared.policies as number),
+  policyTools: {
+    now: Date.now,
+    metrics,
+    log: (level, message, details = {}) => log[level](details, message),
+  },
 };
 
 const gateway = new Gateway({
@@ -149,6 +156,17 @@ metrics.collected(
   ['fault'],
   () => [...malformed].map(([fault, count]) => ({ labels: [fault], values: [count] })),
 );
+channel.on<number>('policies', (generation) => {
+  loadPolicies(config.policies, generation)
+    .then((policies) => gateway.setPolicies(policies))
+    .catch((error: unknown) => log.error({ error: String(error) }, 'policies not changed'));
+});
+if (config.policies.length > 0) {
+  // What a policy does beside its phase must not end the worker.
+  process.on('unhandledRejection', (error: unknown) =>
+    log.error({ error: String((error as Error)?.stack ?? error) }, 'a promise was rejected and nobody cared'),
+  );
+}
 registry.start();
 
 channel.on<{ id: string }>('metrics', ({ id }) =>

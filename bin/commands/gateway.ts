@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import type { Change } from '#contract/registry.ts';
 import { type GatewayOverrides, resolveConfig } from '../../gateway/config.ts';
 import { startGateway } from '../../gateway/main.ts';
@@ -45,6 +46,7 @@ SIGHUP reads the file's resources again.`,
     const env =
       values.control === undefined ? process.env : { ...process.env, TOLLGATE_CONTROL_URL: values.control };
     const overrides: GatewayOverrides = {
+      ...(values.config === undefined ? {} : { configFolder: dirname(values.config) }),
       ...(values.listen === undefined ? {} : { listenPort: values.listen }),
       ...(values.host === undefined ? {} : { listenHost: values.host }),
       ...(values['admin-port'] === undefined ? {} : { adminPort: values['admin-port'] }),

@@ -67,6 +67,8 @@ export async function startTestGateway(options: TestGatewayOptions): Promise<Tes
     tokens: new Tokens(options.issuers ?? [], { now: options.now ?? Date.now }),
     failures: new FailureThrottle(allocateFailures(1024)),
     decisions: true,
+    policies: new Map(),
+    policyTools: { now: options.now ?? Date.now, metrics, log: () => undefined },
     nonces: new SharedNonces(allocateNonces(1024)),
     forwarder,
     metrics,
