@@ -6,6 +6,8 @@ export interface ToxicProxy {
   readonly port: number;
   /** Delays what comes back from the server. */
   latencyMs: number;
+  /** Connections open now pass nothing on any more, without being closed; new ones work. */
+  stall(): void;
   /** Breaks all connections and refuses new ones until `mend`. */
   cut(): void;
   mend(): void;
@@ -14,6 +16,7 @@ export interface ToxicProxy {
 
 export async function startToxicProxy(targetPort: number): Promise<ToxicProxy> {
   const sockets = new Set<Socket>();
+  const stalled = new WeakSet<Socket>();
   let isCut = false;
   const server = createServer((client) => {
     if (isCut) {
@@ -31,8 +34,9 @@ export async function startToxicProxy(targetPort: number): Promise<ToxicProxy> {
         target.destroy();
       });
     }
-    client.on('data', (chunk) => target.write(chunk));
+    client.on('data', (chunk) => !stalled.has(client) && target.write(chunk));
     target.on('data', (chunk) => {
+      if (stalled.has(target)) return;
       if (proxy.latencyMs === 0) client.write(chunk);
       else setTimeout(() => client.writable && client.write(chunk), proxy.latencyMs);
     });
@@ -42,6 +46,9 @@ export async function startToxicProxy(targetPort: number): Promise<ToxicProxy> {
   const proxy: ToxicProxy = {
     port: (server.address() as AddressInfo).port,
     latencyMs: 0,
+    stall: () => {
+      for (const socket of sockets) stalled.add(socket);
+    },
     cut: () => {
       isCut = true;
       for (const socket of sockets) socket.destroy();

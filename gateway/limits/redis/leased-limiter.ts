@@ -163,6 +163,7 @@ export class LeasedLimiter implements Limiter {
       );
       for (const lease of leases) lease.seeded = true;
     }
+    for (const lease of leases) this.#book.schedule(lease, this.#idleMs);
     const decision = away.take(set, subjects, cost, nowMs);
     if (decision.admitted && cost > 0 && away.action !== 'closed') {
       for (const lease of leases) {
@@ -170,7 +171,6 @@ export class LeasedLimiter implements Limiter {
         // Letting everything through must not leave a debt that keeps a caller out for hours.
         if (kind === 'concurrency' || (away.action === 'open' && kind !== 'quota')) continue;
         lease.extra += cost;
-        this.#book.schedule(lease, checkEveryMs);
       }
     }
     return decision;
@@ -191,16 +191,18 @@ export class LeasedLimiter implements Limiter {
     const connected = this.#options.link.isConnected();
     for (const lease of this.#book.advance()) {
       lease.expire(now);
+      const idle = now - lease.usedAt >= this.#idleMs;
+      const empty = lease.held === 0 && lease.extra === 0 && lease.waiters.length === 0;
       if (lease.asking || !connected) {
-        this.#book.schedule(lease, checkEveryMs * 4);
+        if (idle && empty && !lease.asking) this.#book.drop(lease);
+        else this.#book.schedule(lease, checkEveryMs * 4);
         continue;
       }
-      const idle = now - lease.usedAt >= this.#idleMs;
       if (idle && lease.available + lease.over > 0) this.#giveBack(lease);
       const ageing = lease.validUntil - now < this.#leaseMs * 0.6;
       if (lease.extra !== 0 || (lease.held > 0 && ageing)) this.#ask(lease, false);
       else if (lease.held > 0 || now < lease.refusedUntil) this.#book.schedule(lease, this.#leaseMs / 4);
-      else if (idle && lease.waiters.length === 0) this.#book.drop(lease);
+      else if (idle && empty) this.#book.drop(lease);
       else this.#book.schedule(lease, this.#idleMs);
     }
   }

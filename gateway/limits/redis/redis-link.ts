@@ -36,6 +36,7 @@ class Lane {
   readonly name: string;
   away = false;
   awaySince = 0;
+  reconnectedAt = 0;
   /** A hash tag that this server answers for. */
   tag: string;
   probing = false;
@@ -48,6 +49,8 @@ class Lane {
 }
 
 const watchMs = 25;
+/** A connection on which nothing has been answered for so long is given up for a new one. */
+const stuckMs = 1500;
 
 /**
  * The connection to the ledger: runs the scripts and knows at once whether a server is away. A call is sent once and
@@ -217,6 +220,7 @@ export class RedisLink implements LedgerLink {
       if (!lane.away && oldest !== undefined && now - oldest.startedAt > this.#detectMs) {
         this.#setAway(lane, `no answer for ${this.#detectMs} ms`);
       }
+      if (lane.away && oldest !== undefined && now - oldest.startedAt > stuckMs) this.#reconnect(lane, now);
       if (lane.away && !lane.probing && now - this.#lastProbe >= this.#probeMs) {
         probe = true;
         void this.#probe(lane);
@@ -225,10 +229,27 @@ export class RedisLink implements LedgerLink {
     if (probe) this.#lastProbe = now;
   }
 
+  /** The other end may have vanished without a word: TCP alone would take minutes to notice. */
+  #reconnect(lane: Lane, now: number): void {
+    if (now - lane.reconnectedAt < stuckMs) return;
+    lane.reconnectedAt = now;
+    const client = this.#client;
+    if (client instanceof Redis) {
+      client.disconnect(true);
+      return;
+    }
+    for (const node of client.nodes('all')) {
+      if (`${node.options.host}:${node.options.port}` === lane.name) node.disconnect();
+    }
+  }
+
   /** A server is back when it takes a write in the time that a call may take. */
   async #probe(lane: Lane): Promise<void> {
     lane.probing = true;
     const startedAt = performance.now();
+    // Counts as under way, so that a dead connection is noticed without traffic too.
+    const call: Call = { startedAt };
+    lane.underWay.add(call);
     try {
       await this.#client.call('SET', `tg:{${lane.tag}}:probe`, '1', 'PX', '60000');
       // A cluster may have given the slot to another server meanwhile; then this one is nobody's any more.
@@ -238,6 +259,7 @@ export class RedisLink implements LedgerLink {
     } catch {
       // Still away.
     } finally {
+      lane.underWay.delete(call);
       lane.probing = false;
     }
   }

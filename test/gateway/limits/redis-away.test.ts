@@ -135,6 +135,19 @@ for (const mode of ['leased', 'exact'] as const) {
     }
   });
 
+  test(`${mode}: a connection that has died without a word is given up for a new one`, async () => {
+    const harness = await Harness.start(mode, 'closed');
+    try {
+      await harness.take(quota(10), freshSubjects());
+      harness.proxy.stall();
+      await harness.until(() => harness.isAway);
+      await harness.until(() => !harness.isAway);
+      assert.equal((await harness.take(quota(10), freshSubjects())).admitted, true);
+    } finally {
+      await harness.stop();
+    }
+  });
+
   test(`${mode}: a Redis restarted empty works on, scripts and all`, async () => {
     const harness = await Harness.start(mode, 'local');
     try {
@@ -217,6 +230,21 @@ test('leased: local counters begin where the ledger was, and what they admit is 
     assert.equal(Number(await direct.hget(key, 'u')), admitted);
   } finally {
     direct.disconnect();
+    await harness.stop();
+  }
+});
+
+test('leased: callers met while Redis is away are forgotten again', async () => {
+  const harness = await Harness.start('leased', 'closed');
+  try {
+    const limiter = harness.limiter as LeasedLimiter;
+    harness.proxy.cut();
+    await harness.until(() => harness.isAway);
+    for (let i = 0; i < 1000; i++) await harness.take(quota(10), freshSubjects());
+    assert.ok(limiter.activeSubjects >= 1000);
+    for (let i = 0; i < 20; i++) limiter.check();
+    assert.equal(limiter.activeSubjects, 0);
+  } finally {
     await harness.stop();
   }
 });
