@@ -30,26 +30,6 @@ export const cacheSchema = Type.Object(
 );
 export type CachePolicy = Static<typeof cacheSchema>;
 
-/** What to remove from the caches. `soft` keeps it for validation and for stale-while-revalidate. */
-export const purgeSchema = Type.Object(
-  {
-    kind: Type.Union(
-      [Type.Literal('url'), Type.Literal('prefix'), Type.Literal('key'), Type.Literal('all')],
-      {
-        description:
-          'What value is: an address, the beginning of addresses, a surrogate key; all needs none.',
-      },
-    ),
-    value: Type.String({
-      maxLength: 8192,
-      description: 'http://host/path?query (the scheme does not matter), or a surrogate key. Empty for all.',
-    }),
-    soft: Type.Boolean(),
-  },
-  { additionalProperties: false },
-);
-export type Purge = Static<typeof purgeSchema>;
-
 /** `gateway.cache` of the configuration: what all cached routes share. */
 export const cacheSettingsSchema = Type.Object(
   {

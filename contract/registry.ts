@@ -2,6 +2,7 @@ import Type, { type Static, type TSchema } from 'typebox';
 import { addressRulesSchema, authenticationSchema, corsSchema, environmentSchema } from './access.ts';
 import { cacheSchema } from './cache.ts';
 import { limitSchema, overageSchema } from './limits.ts';
+import type { Purge } from './purge.ts';
 import { versionSchema } from './versions.ts';
 
 /**
@@ -204,13 +205,15 @@ export type Snapshot = Delta;
 /**
  * A line of the registry stream (`GET /registry/v1/stream?from=REVISION`, application/x-ndjson).
  * A snapshot is sent as `snapshot`, then `change` lines, then `snapshot_end` with their number; afterwards deltas.
- * `ping` comes every few seconds.
+ * `ping` comes every few seconds. `purge` comes when an operator purges; on a new connection those of the last day come
+ * again, and a gateway does each once.
  */
 export type StreamLine =
   | { readonly type: 'snapshot'; readonly revision: number }
   | ({ readonly type: 'change' } & Change)
   | { readonly type: 'snapshot_end'; readonly revision: number; readonly count: number }
   | { readonly type: 'delta'; readonly revision: number; readonly changes: readonly Change[] }
+  | { readonly type: 'purge'; readonly id: number; readonly purge: Purge }
   | { readonly type: 'ping'; readonly revision: number };
 
 /** Body of `POST /registry/v1/ack`. */

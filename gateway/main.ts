@@ -53,6 +53,7 @@ export async function startGateway(
     onLoaded: (generation) => supervisor.broadcast('policies', generation),
     log: logLine,
   });
+  const purges = new PurgeDesk();
   const followed = await startRegistry({
     dataDir: config.dataDir,
     control: config.control,
@@ -62,6 +63,7 @@ export async function startGateway(
     checkRouting: (routing) => checkRouting(routing, policies.policies),
     version: '0.1.0',
     log: logLine,
+    onPurge: (id, purge) => purges.applyOnce(id, purge),
   });
   const { registry } = followed;
   const emission = config.usage
@@ -76,7 +78,6 @@ export async function startGateway(
   const nonces = allocateNonces();
   const failures = allocateFailures();
   const cacheShare = createCacheShare();
-  const purges = new PurgeDesk();
   const supervisor = new Supervisor({
     config,
     share: () => ({

@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import type { Feature } from '../context.ts';
 import { callers, problemReplies } from '../http/openapi.ts';
+import { purges, replayPurges } from './purges.ts';
 import { acknowledgementSchema, gatewayListSchema, streamQuery } from './schema.ts';
 import { RegistryStream } from './stream.ts';
 
@@ -71,9 +72,14 @@ export const registry: Feature = (app, context) => {
       const from = request.query.from ?? null;
       const stream = new RegistryStream({ db, feed, log: request.log }, response, from, gzip);
       streams.set(stream, request.query.gateway ?? null);
+      replayPurges(db, stream).catch((error: unknown) =>
+        context.log.error({ err: error }, 'cannot tell a gateway of purges'),
+      );
       response.on('close', () => streams.delete(stream));
     },
   );
+
+  purges(app, context, streams);
 
   app.post(
     '/registry/v1/ack',

@@ -19,6 +19,8 @@ export class RegistryStream implements Follower {
   readonly #gzip: Gzip | null;
   #needsSnapshot: boolean;
   #catchingUp = false;
+  /** Lines that wait until the gateway has caught up. */
+  readonly #notes: string[] = [];
   #closed = false;
 
   /** `from` null: the gateway has nothing. The head of the response must have been written. */
@@ -56,7 +58,14 @@ export class RegistryStream implements Follower {
       })
       .finally(() => {
         this.#catchingUp = false;
+        for (const line of this.#notes.splice(0)) this.#send(line);
       });
+  }
+
+  /** Sends a line that is not part of the registry's history. */
+  note(line: string): void {
+    if (this.#catchingUp) this.#notes.push(line);
+    else this.#send(line);
   }
 
   ping(): void {

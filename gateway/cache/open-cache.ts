@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { BroadcastChannel } from 'node:worker_threads';
-import type { Purge } from '#contract/cache.ts';
+import type { Purge } from '#contract/purge.ts';
 import type { Channel } from '../channel.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { allocateFlightLocks, FlightLocks } from './flight-locks.ts';
@@ -59,6 +59,7 @@ export class PurgeDesk {
   readonly #channels = new Map<Channel, Map<number, (removed: number) => void>>();
   readonly #timeoutMs: number;
   #number = 0;
+  #lastId = 0;
 
   constructor(timeoutMs = 5000) {
     this.#timeoutMs = timeoutMs;
@@ -89,6 +90,13 @@ export class PurgeDesk {
       [...this.#channels].map(([channel, waiting]) => this.#ask(channel, waiting, { id, purge })),
     );
     return Math.max(0, ...removed);
+  }
+
+  /** One of the control plane's, which come in the order of their ids; known ones are passed over. */
+  async applyOnce(id: number, purge: Purge): Promise<void> {
+    if (id <= this.#lastId) return;
+    this.#lastId = id;
+    await this.apply(purge);
   }
 
   #ask(

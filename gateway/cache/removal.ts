@@ -1,4 +1,4 @@
-import type { Purge } from '#contract/cache.ts';
+import type { Purge } from '#contract/purge.ts';
 
 /** What removals look at; both stored responses and flights have it. */
 export interface Removable {

@@ -1,4 +1,4 @@
-import type { Purge } from '#contract/cache.ts';
+import type { Purge } from '#contract/purge.ts';
 import type { CacheState } from '#contract/usage.ts';
 import type { CounterCell, Metrics } from '../telemetry/metrics.ts';
 import { Elsewhere } from './elsewhere.ts';

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
 import { Agent, request } from 'undici';
+import type { Purge } from '#contract/purge.ts';
 import type { Acknowledgement } from '#contract/registry.ts';
 import type { Registry } from './registry.ts';
 import { readLines, StreamProtocolError } from './stream-lines.ts';
@@ -15,6 +16,8 @@ export interface ControlSourceOptions {
   readonly gateway: string;
   readonly version: string;
   readonly log: (level: 'info' | 'warn' | 'error', message: string, details: object) => void;
+  /** An operator purges the response caches; the same id may come again. */
+  readonly onPurge?: ((id: number, purge: Purge) => Promise<void>) | undefined;
   /** A connection on which nothing comes for this long is dead. Default: 20,000. */
   readonly silenceMs?: number;
   /** Bounds of the pause before the next connection. Defaults: 100 and 10,000. */
@@ -128,6 +131,7 @@ export class ControlSource {
     const session = new StreamSession({
       registry,
       onRevision: () => this.#onRevision(),
+      onPurge: this.#options.onPurge,
       onRefused: (refusal) => {
         this.#status = { ...this.#status, refused: refusal, refusals: this.#status.refusals + 1 };
         this.#options.log('error', 'a registry revision was refused; the former stays in force', refusal);

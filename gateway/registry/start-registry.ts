@@ -29,6 +29,8 @@ export interface StartRegistryOptions {
   readonly version: string;
   readonly log: RegistryOptions['log'];
   readonly checkRouting?: (routing: RoutingInput) => readonly string[];
+  /** An operator purges the response caches of all gateways; the same id may come again. */
+  readonly onPurge?: ControlSourceOptions['onPurge'];
   /** For tests. */
   readonly timing?: Pick<
     ControlSourceOptions,
@@ -82,6 +84,7 @@ export async function startRegistry(options: StartRegistryOptions): Promise<Runn
       gateway: await nameGateway(dataDir),
       version: options.version,
       log,
+      onPurge: options.onPurge,
       ...options.timing,
     });
     source.start();

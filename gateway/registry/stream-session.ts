@@ -1,4 +1,5 @@
 import type { FieldError } from '#contract/problems.ts';
+import type { Purge } from '#contract/purge.ts';
 import type { Change, StreamLine } from '#contract/registry.ts';
 import { parseChange, parseChanges } from '#contract/validation.ts';
 import { RefusedRevisionError, type Registry } from './registry.ts';
@@ -16,6 +17,8 @@ export interface StreamSessionOptions {
   readonly registry: Registry;
   /** A revision has been put in force on the main thread. */
   readonly onRevision: () => void;
+  /** An operator purges the response caches; it may be known already. */
+  readonly onPurge?: ((id: number, purge: Purge) => Promise<void>) | undefined;
   /** A revision was refused as a whole. From here on the session only takes revocations. */
   readonly onRefused: (refusal: Refusal) => void;
 }
@@ -42,6 +45,8 @@ export class StreamSession {
         return this.#receiveDelta(line.revision, line.changes);
       case 'ping':
         return undefined;
+      case 'purge':
+        return this.#options.onPurge?.(line.id, line.purge);
       case 'snapshot':
         return this.#beginSnapshot(revisionOf(line.revision));
       case 'snapshot_end':
