@@ -160,7 +160,7 @@ export class KeyTable extends KeyTableReader {
   }
 
   /**
-   * Moves the live records out of up to `maxPages` pages that are at most half alive. True when there was one.
+   * Moves the live records out of up to `maxPages` pages that are at most three quarters alive. True when there was one.
    * Their space is free after `takeGarbage` and `release`.
    */
   compact(maxPages: number): boolean {
@@ -168,7 +168,7 @@ export class KeyTable extends KeyTableReader {
     let moved = 0;
     for (let page = 1; page < this.#liveBytes.length && moved < maxPages; page++) {
       const live = this.#liveBytes[page];
-      if (live === undefined || live > pageBytes / 2 || page === current) continue;
+      if (live === undefined || live > maxCompactedShare * pageBytes || page === current) continue;
       for (const offset of this.#pageRecords(page)) this.#move(offset);
       this.#liveBytes[page] = undefined;
       this.#recordPages--;
@@ -301,6 +301,8 @@ export class KeyTable extends KeyTableReader {
   }
 }
 
+/** Above it, more would be copied than is won. */
+const maxCompactedShare = 0.75;
 const idPattern = /^[\x20-\x7e]+$/;
 
 /** Makes a record. Throws RangeError for an id or a payload that the table cannot hold. */

@@ -6,7 +6,7 @@ const pagesAtOnce = 4;
 const minDeadBytes = 4 * pageBytes;
 
 /**
- * Wins back space of the shared table: moves records out of pages that are half dead, and lets freed pages be used
+ * Wins back space of the shared table: moves records out of pages that hold many dead ones, and lets freed pages be used
  * again once all workers have been between look-ups.
  */
 export class Housekeeping {
@@ -42,13 +42,11 @@ export class Housekeeping {
   }
 
   async #run(): Promise<void> {
-    while (this.#paused === 0 && this.#table.usage.deadBytes >= this.#nextAt) {
-      if (!this.#table.compact(pagesAtOnce)) break;
-      await setImmediate();
-    }
-    const { deadBytes, liveBytes } = this.#table.usage;
-    if (this.#paused === 0) {
-      this.#nextAt = Math.max(minDeadBytes, deadBytes + Math.max(2 * minDeadBytes, liveBytes / 8));
+    if (this.#table.usage.deadBytes >= this.#nextAt) {
+      while (this.#paused === 0 && this.#table.compact(pagesAtOnce)) await setImmediate();
+      // What is left lies in pages that are mostly alive; it takes more of it to be worth another look.
+      const { deadBytes, liveBytes } = this.#table.usage;
+      this.#nextAt = deadBytes + Math.max(minDeadBytes, liveBytes / 8);
     }
     const garbage = this.#table.takeGarbage();
     if (garbage.length === 0) return;
