@@ -1,4 +1,5 @@
 import type { Declaration } from '#contract/declaration.ts';
+import { type AlertsConfig, defaultAlerts, readAlertsConfig } from './alerts/config.ts';
 import type { OidcSettings } from './identity/oidc.ts';
 import { defaultUsage, readUsageConfig, type UsageConfig } from './usage/config.ts';
 import { defaultWebhooks, readWebhooksConfig, type WebhooksConfig } from './webhooks/config.ts';
@@ -22,6 +23,7 @@ export interface ControlPlaneConfig {
   readonly webhooks: WebhooksConfig;
   /** The organisation's identity provider. */
   readonly oidc: OidcSettings | null;
+  readonly alerts: AlertsConfig;
 }
 
 /** Limits on the control plane's own endpoints, as token buckets. */
@@ -71,6 +73,7 @@ export function decideConfig(options: ControlPlaneOptions): ControlPlaneConfig {
     throttle: options.throttle ?? defaultThrottle,
     webhooks: options.webhooks ?? defaultWebhooks,
     oidc: options.oidc ?? null,
+    alerts: options.alerts ?? defaultAlerts,
   };
   if (config.dataDir === null && config.databaseUrl === null) {
     errors.push('set DATABASE_URL, or TOLLGATE_DATA_DIR for the embedded database');
@@ -133,6 +136,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     usage: readUsageConfig(env, errors),
     webhooks: readWebhooksConfig(env, errors),
     oidc: readOidc(text, errors),
+    alerts: readAlertsConfig(env, errors),
   };
   if (given.operatorToken === undefined) errors.push('TOLLGATE_OPERATOR_TOKEN is not set');
   if (errors.length > 0) throw new ConfigError(errors);

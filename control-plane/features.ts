@@ -2,6 +2,7 @@ import { accessDecisions } from './access/decisions.ts';
 import { access } from './access/routes.ts';
 import { members } from './accounts/members.ts';
 import { accounts } from './accounts/routes.ts';
+import { alerts } from './alerts/feature.ts';
 import { apps } from './apps/routes.ts';
 import { audit } from './audit/routes.ts';
 import type { Feature } from './context.ts';
@@ -38,4 +39,5 @@ export const features: readonly Feature[] = [
   portal,
   usage,
   webhooks,
+  alerts,
 ];
