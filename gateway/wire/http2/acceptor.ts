@@ -63,21 +63,27 @@ export class NodeHttp2Acceptor implements Http2Acceptor {
       },
     } as Parameters<typeof performServerHandshake>[1]);
     const secure = 'encrypted' in socket;
-    let streams = 0;
+    const streams = new Set<Http2Downstream>();
     this.#sessions.add(session);
     session.on(
       'stream',
       (stream: ServerHttp2Stream, _headers: IncomingHttpHeaders, flags: number, raw: string[]) => {
-        streams++;
-        stream.once('close', () => streams--);
-        this.#begin(stream, flags, raw, secure, remoteAddress);
+        const downstream = this.#begin(stream, flags, raw, secure, remoteAddress);
+        if (downstream === null) return;
+        streams.add(downstream);
+        stream.once('close', () => streams.delete(downstream));
       },
     );
     session.setTimeout(this.#keepAliveTimeoutMs, () => {
-      if (streams === 0) session.close();
+      if (streams.size === 0) session.close();
     });
     session.on('error', () => undefined);
-    session.on('close', () => this.#sessions.delete(session));
+    // HTTP/2 knows no half-closed connection.
+    socket.on('end', () => session.destroy());
+    session.on('close', () => {
+      this.#sessions.delete(session);
+      for (const stream of streams) stream.onGone();
+    });
     if (this.#draining) session.close();
   }
 
@@ -92,17 +98,17 @@ export class NodeHttp2Acceptor implements Http2Acceptor {
     raw: string[],
     secure: boolean,
     remoteAddress: string,
-  ): void {
+  ): Http2Downstream | null {
     const endOfStream = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     const head = readHttp2Head(raw, endOfStream, secure, remoteAddress);
     if (typeof head === 'string') {
       this.#refuse(stream, head);
-      return;
+      return null;
     }
     if (head.target === '*') {
       stream.on('error', () => undefined);
       stream.respond({ ':status': 204 }, { endStream: true });
-      return;
+      return null;
     }
     const downstream = new Http2Downstream(
       stream,
@@ -116,6 +122,7 @@ export class NodeHttp2Acceptor implements Http2Acceptor {
     this.#handler.handle(exchange);
     const totalMs = exchange.route?.config.totalTimeoutMs;
     if (totalMs !== undefined) downstream.limitTotal(totalMs);
+    return downstream;
   }
 
   #refuse(stream: ServerHttp2Stream, fault: RequestFault): void {

@@ -8,6 +8,9 @@ import type { Timed, Timer, TimerWheel } from '../timers/timer-wheel.ts';
 
 const nothing = Buffer.alloc(0);
 
+/** How long an unwanted body is read and thrown away. */
+const discardMs = 1000;
+
 export interface StreamTimeouts {
   readonly bodyIdleTimeoutMs: number;
   readonly writeIdleTimeoutMs: number;
@@ -47,7 +50,8 @@ export class Http2Downstream implements Downstream, Timed {
     });
     stream.on('wantTrailers', () => stream.sendTrailers(toRecord(this.#trailers ?? [])));
     stream.on('error', () => undefined);
-    stream.on('close', () => this.#onClose());
+    stream.on('aborted', () => this.onGone());
+    stream.on('close', () => this.onGone());
   }
 
   /** Limits the whole exchange. */
@@ -57,7 +61,8 @@ export class Http2Downstream implements Downstream, Timed {
     this.#wheel.arm(this.#totalTimer, totalMs);
   }
 
-  #onClose(): void {
+  /** The stream or its session has ended. */
+  onGone(): void {
     this.#wheel.remove(this.#timer);
     if (this.#totalTimer !== null) this.#wheel.remove(this.#totalTimer);
     this.#failBody();
@@ -73,7 +78,10 @@ export class Http2Downstream implements Downstream, Timed {
   }
 
   onDeadline(timer: Timer): void {
-    if (this.#finished) return;
+    if (this.#finished) {
+      if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+      return;
+    }
     const { exchange } = this;
     if (exchange.headSent) {
       exchange.abandon();
@@ -182,15 +190,11 @@ export class Http2Downstream implements Downstream, Timed {
     if (this.#totalTimer !== null) this.#wheel.disarm(this.#totalTimer);
     this.exchange.onDownstreamEnd();
     if (!this.#bodyOpen) return;
-    // Nobody reads the rest of the body; the client is told once it has the response (RFC 9113 section 8.1).
-    const stream = this.#stream;
+    // Nobody wants the rest of the body. A client that is about to end gets the time to; another one is told
+    // once it has the response (RFC 9113 section 8.1).
     this.#receiver = null;
-    const close = (): void => {
-      if (!stream.closed) stream.close(constants.NGHTTP2_NO_ERROR);
-    };
-    if (stream.writableFinished) setImmediate(close);
-    else stream.once('finish', close);
-    stream.resume();
+    this.#stream.resume();
+    this.#wheel.arm(this.#timer, discardMs);
   }
 }
 
