@@ -15,6 +15,7 @@ const commands: Record<string, () => Promise<{ readonly command: Command }>> = {
   export: () => import('./commands/export.ts'),
   rollback: () => import('./commands/rollback.ts'),
   history: () => import('./commands/history.ts'),
+  'keys import': () => import('./commands/keys-import.ts'),
   'audit verify': () => import('./commands/audit-verify.ts'),
   'cache purge': () => import('./commands/cache-purge.ts'),
   token: () => import('./commands/token.ts'),

@@ -8,6 +8,7 @@ import { audit } from './audit/routes.ts';
 import type { Feature } from './context.ts';
 import { devIssuer } from './identity/routes.ts';
 import { signIn } from './identity/sign-in.ts';
+import { keyImport } from './keys/import.ts';
 import { keyPush } from './keys/push.ts';
 import { quotas } from './keys/quota.ts';
 import { keys } from './keys/routes.ts';
@@ -32,6 +33,7 @@ export const features: readonly Feature[] = [
   keys,
   quotas,
   keyPush,
+  keyImport,
   resources,
   configuration,
   audit,
