@@ -127,6 +127,9 @@ export function resolveConfig(
   if ((mode === 'leased' || mode === 'exact') && redisUrl === null) {
     errors.push(`gateway.limiter.mode: ${mode} needs gateway.redisUrl or REDIS_URL`);
   }
+  if (settings.cache?.redis === true && redisUrl === null) {
+    errors.push('gateway.cache.redis: needs gateway.redisUrl or REDIS_URL');
+  }
   const config: GatewayConfig = {
     listen: {
       host: overrides.listenHost ?? text('TOLLGATE_LISTEN_HOST') ?? settings.listen?.host ?? '0.0.0.0',

@@ -1,6 +1,6 @@
 import { openSync } from 'node:fs';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { type CacheShare, openCache } from './cache/open-cache.ts';
+import { type CacheShare, openCache, openSecondLevel } from './cache/open-cache.ts';
 import { Channel } from './channel.ts';
 import type { GatewayConfig } from './config.ts';
 import { FailureThrottle } from './credentials/failure-throttle.ts';
@@ -43,6 +43,11 @@ const limits = await openLimits({
   log: (level, message, details) => log[level](details, message),
   onThreshold: (event) => channel.send('threshold', event),
 });
+const secondLevel = await openSecondLevel(
+  config.cache.redis ? config.redisUrl : null,
+  config.workers,
+  (level, message, details) => log[level](details, message),
+);
 const channel = new Channel(parentPort as MessagePort);
 const requestMetrics = new RequestMetrics(metrics);
 const accessLog = openAccessLog(config);
@@ -89,7 +94,7 @@ const dependencies: Dependencies = {
     share: shared.cache as CacheShare,
     channel,
     metrics,
-    secondLevel: null,
+    secondLevel,
   }),
   now: Date.now,
   maxSignedBodyBytes: config.maxSignedBodyBytes,
@@ -195,6 +200,7 @@ async function drain(listeners: Listeners): Promise<void> {
   await (await decision)?.close();
   await forwarder.close();
   await limits.close();
+  await secondLevel?.close();
   await accessLog?.close();
   process.exit(0);
 }

@@ -4,7 +4,7 @@ import type { Purge } from '#contract/purge.ts';
 import type { Channel } from '../channel.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { allocateFlightLocks, FlightLocks } from './flight-locks.ts';
-import { type CacheNews, ResponseCache } from './response-cache.ts';
+import { allocatorFor, type CacheNews, ResponseCache } from './response-cache.ts';
 import type { SecondLevel } from './second-level.ts';
 
 /** What the workers of one gateway process are given to share their caches. */
@@ -27,6 +27,26 @@ export interface OpenCacheOptions {
   readonly channel: Channel;
   readonly metrics: Metrics;
   readonly secondLevel: SecondLevel | null;
+}
+
+/** Opens the second level, where there is one. */
+export async function openSecondLevel(
+  redisUrl: string | null,
+  workers: number,
+  log: (level: 'info' | 'warn', message: string, details: object) => void,
+): Promise<SecondLevel | null> {
+  if (redisUrl === null) return null;
+  // Loaded only where it is used: the client takes memory and time to start.
+  const { RedisSecondLevel } = await import('./redis-second-level.ts');
+  return new RedisSecondLevel({
+    url: redisUrl,
+    allocate: allocatorFor(workers > 1),
+    now: Date.now,
+    onChange: (away, detail) => {
+      if (away) log('warn', 'the second level of the cache is away', { detail });
+      else log('info', 'the second level of the cache is there', {});
+    },
+  });
 }
 
 /** The cache of one worker, in touch with those of the others: each stores what any stores, bodies in shared memory. */

@@ -63,7 +63,7 @@ export class ResponseCache {
     this.#now = options.now;
     this.#tell = tell;
     // Memory that workers share is not copied when they tell each other.
-    this.allocate = tell === null ? ownMemory : sharedMemory;
+    this.allocate = allocatorFor(tell !== null);
     this.#counter =
       metrics?.counter('tollgate_cache_requests_total', 'Requests of cached routes by what the cache did.', [
         'route',
@@ -170,6 +170,11 @@ export class ResponseCache {
     return this.store.purge(broad, atMs);
   }
 
+  /** Takes over what another gateway has stored. */
+  adopt(record: ResponseRecord): void {
+    if (this.store.put(record) !== null) this.#tell?.({ type: 'put', record });
+  }
+
   /** What another worker told. */
   hear(news: CacheNews): void {
     if (news.type === 'put') this.store.put(news.record);
@@ -202,6 +207,11 @@ export class ResponseCache {
     }
     return turnstile;
   }
+}
+
+/** Memory for bodies; that which workers share costs a little more to get. */
+export function allocatorFor(shared: boolean): (bytes: number) => Buffer {
+  return shared ? sharedMemory : ownMemory;
 }
 
 function ownMemory(bytes: number): Buffer {

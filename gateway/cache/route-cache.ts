@@ -311,7 +311,7 @@ export class RouteCache implements FlightControl {
   // What flights ask for.
 
   look(flight: Flight): ReturnType<FlightControl['look']> {
-    const { elsewhere, store } = this.#cache;
+    const { elsewhere } = this.#cache;
     if (elsewhere === null || this.#cache.flights.get(flight.key) !== flight) return null;
     const { leader } = flight;
     const { exchange, flags } = leader;
@@ -324,7 +324,7 @@ export class RouteCache implements FlightControl {
         return stored !== null && this.#usable(exchange, stored, flags, this.now()) === 'hit' ? stored : null;
       },
       adopt: (records) => {
-        for (const record of records) store.put(record);
+        for (const record of records) this.#cache.adopt(record);
       },
     });
   }
