@@ -18,8 +18,8 @@ export function* portalObjects(count: number): Generator<Change, void> {
   for (let n = 0; n < count; n++) {
     if (n % keysPerApp === 0) {
       app = {
-        id: uuid(),
-        account: uuid(),
+        id: makeId('app'),
+        account: makeId('acc'),
         name: `Application ${n / keysPerApp}`,
         plan: n % 3 ? 'free' : 'gold',
       };
@@ -45,7 +45,7 @@ export function isBearer(n: number): boolean {
 export function portalKey(n: number, app: App | null, status: Key['status'] = 'active'): Key {
   const secret = isBearer(n)
     ? { sha256: createHash('sha256').update(secretOf(n)).digest('hex') }
-    : { dataKey: 'dk_2026_01', box: randomBytes(12 + 57 + 16).toString('base64') };
+    : { dataKey: 'dk_1562d093ea398003a58f4dd3', box: randomBytes(12 + 57 + 16).toString('base64') };
   return {
     id: keyIdOf(n),
     kind: isBearer(n) ? 'bearer' : 'api_key',
@@ -118,8 +118,7 @@ function seeded(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-let uuids = 0;
-function uuid(): string {
-  const hex = seeded(`uuid ${uuids++}`).toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+let made = 0;
+function makeId(prefix: string): string {
+  return `${prefix}_${seeded(`object ${made++}`).toString('hex', 0, 12)}`;
 }

@@ -1,8 +1,12 @@
-/** Fields of packed records. A text is one of: a UUID in 16 bytes, the number of an interned text, or UTF-8. */
+/**
+ * Fields of packed records. A text is one of: a UUID in 16 bytes, an id of three letters and 24 hexadecimal digits
+ * (`app_5f2c…`) in 15, the number of an interned text, or UTF-8.
+ */
 
-const textTags = { uuid: 0, interned: 1, long: 2 } as const;
+const textTags = { uuid: 0, interned: 1, long: 2, prefixed: 3 } as const;
 const shortTag = 8;
 const maxShort = 255 - shortTag;
+const prefixedPattern = /^[a-z]{3}_[0-9a-f]{24}$/;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export class RecordEncoder {
@@ -56,6 +60,12 @@ export class RecordEncoder {
     if (value.length === 36 && uuidPattern.test(value)) {
       this.u8(textTags.uuid);
       this.hex(value.replaceAll('-', ''), 16);
+      return;
+    }
+    if (value.length === 28 && prefixedPattern.test(value)) {
+      this.u8(textTags.prefixed);
+      for (let i = 0; i < 3; i++) this.u8(value.charCodeAt(i));
+      this.hex(value.slice(4), 12);
       return;
     }
     const number = intern === null ? null : intern(value);
@@ -123,6 +133,10 @@ export class RecordDecoder {
     if (tag === textTags.uuid) {
       const hex = this.#bytes.toString('hex', this.at, this.#skip(16));
       return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+    }
+    if (tag === textTags.prefixed) {
+      const prefix = this.#bytes.toString('latin1', this.at, this.#skip(3));
+      return `${prefix}_${this.#bytes.toString('hex', this.at, this.#skip(12))}`;
     }
     const length = tag >= shortTag ? tag - shortTag : this.u32();
     return this.#bytes.toString('utf8', this.at, this.#skip(length));

@@ -41,10 +41,14 @@ const secretArbitrary = fc.record(
   },
   { requiredKeys: [], noNullPrototype: true },
 );
+const hexDigit = fc.constantFrom(...'000111222333444555666777888999aaabbbcccdddeeefffAg');
+const prefixed = fc
+  .array(hexDigit, { minLength: 23, maxLength: 25 })
+  .map((digits) => `acc_${digits.join('')}`);
 const optionalMembers = fc.record(
   {
-    app: fc.oneof(fc.uuid(), fc.constantFrom('app_1', 'APP:2')),
-    account: fc.uuid(),
+    app: fc.oneof(fc.uuid(), fc.constantFrom('app_1', 'APP:2'), prefixed),
+    account: fc.oneof(fc.uuid(), prefixed),
     publicKey: fc.base64String({ minLength: 44, maxLength: 44 }),
     expiresAt: fc.integer({ min: 0 }),
     scopes: fc.array(fc.string(), { maxLength: 4 }),
