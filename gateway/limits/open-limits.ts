@@ -27,7 +27,16 @@ export interface OpenedLimits {
 /** The limiter of one worker: in-process, or with Redis as the common ledger of a fleet. */
 export async function openLimits(options: OpenLimitsOptions): Promise<OpenedLimits> {
   const { settings, redisUrl, memory, member, metrics } = options;
-  const local = new LocalLimiter(memory, member, options.onThreshold ?? null);
+  const thresholds = metrics.counter(
+    'tollgate_quota_thresholds_total',
+    'Quotas that have reached 80, 90 or 100 per cent, once in their period.',
+    ['percent'],
+  );
+  const onThreshold: ThresholdSink = (event) => {
+    thresholds(String(event.percent)).value++;
+    options.onThreshold?.(event);
+  };
+  const local = new LocalLimiter(memory, member, onThreshold);
   metrics.collected(
     'tollgate_limiter_displaced_total',
     'counter',
@@ -40,5 +49,5 @@ export async function openLimits(options: OpenLimitsOptions): Promise<OpenedLimi
   }
   // Loaded only where it is used: the client takes memory and time to start.
   const { openRedisLimits } = await import('./redis/open-redis-limits.ts');
-  return await openRedisLimits(options, redisUrl, local);
+  return await openRedisLimits({ ...options, onThreshold }, redisUrl, local);
 }

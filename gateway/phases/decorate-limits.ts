@@ -1,3 +1,4 @@
+import type { CacheState } from '#contract/usage.ts';
 import type { RouteContext } from '../compile.ts';
 import type { Dependencies } from '../dependencies.ts';
 import { EffectiveLimits } from '../limits/effective-limits.ts';
@@ -24,7 +25,7 @@ export function decorateLimits(
     if (exchange.limitHeaders === null) return;
     const headers = exchange.responseHeaders;
     const stated = dropLimitFields(headers);
-    if (stated !== null && exchange.limitOutcome !== 'refused' && exchange.cacheState !== 'hit') {
+    if (stated !== null && exchange.limitOutcome !== 'refused' && cameFromUpstream(exchange.cacheState)) {
       const actual = parseCost(stated);
       if (actual !== null && actual !== cost) {
         const set = effective.of(exchange);
@@ -38,6 +39,11 @@ export function decorateLimits(
     if (exchange.limitOutcome === 'warned') headers.push('X-RateLimit-Overage', 'warn');
     else if (exchange.limitOutcome === 'charged') headers.push('X-RateLimit-Overage', 'charge');
   };
+}
+
+/** A stored or shared answer cost its upstream nothing this time. */
+function cameFromUpstream(state: CacheState | null): boolean {
+  return state === null || state === 'miss' || state === 'bypass';
 }
 
 /** Removes the fields that are ours to send; returns what `X-RateLimit-Cost` said, or null. */

@@ -51,6 +51,7 @@ class Lane {
 const watchMs = 25;
 /** A connection on which nothing has been answered for so long is given up for a new one. */
 const stuckMs = 1500;
+const quitMs = 300;
 
 /**
  * The connection to the ledger: runs the scripts and knows at once whether a server is away. A call is sent once and
@@ -176,8 +177,13 @@ export class RedisLink implements LedgerLink {
     this.#closed = true;
     clearInterval(this.#watch);
     const client = this.#client;
-    if (client.status !== 'ready') client.disconnect();
-    else await client.quit().catch(() => client.disconnect());
+    if (client.status === 'ready') {
+      // A server that is away does not answer this either.
+      const timer = setTimeout(() => client.disconnect(), quitMs);
+      await client.quit().catch(() => undefined);
+      clearTimeout(timer);
+    }
+    client.disconnect();
   }
 
   async #evaluate(script: Script, keys: readonly string[], args: readonly string[]): Promise<number[]> {

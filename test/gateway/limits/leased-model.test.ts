@@ -45,6 +45,7 @@ async function play(seed: number, fleet: Fleet): Promise<Simulation> {
   const start = (): SimulatedGateway =>
     new SimulatedGateway(simulation, redis, `g${++incarnation}`, fleet.lossRate);
   const gateways = Array.from({ length: fleet.gateways }, start);
+  const size = fleet.limit.kind === 'token_bucket' ? fleet.limit.capacity : fleet.limit.limit;
   const costs = fleet.costs ?? [1];
   for (let i = 0; i < fleet.requestsPerSecond * fleet.seconds; i++) {
     const at = simulation.random() * fleet.seconds * 1000;
@@ -62,7 +63,14 @@ async function play(seed: number, fleet: Fleet): Promise<Simulation> {
   }
   for (let at = 250; at < fleet.seconds * 1000; at += 250) {
     simulation.at(at, () => {
-      for (const gateway of gateways) gateway.check();
+      let stranded = 0;
+      for (const gateway of gateways) {
+        gateway.check();
+        const held = gateway.link.dead ? 0 : gateway.limiter.stranded();
+        assert.ok(held <= Math.max(8, size / 2), `a gateway holds ${held} of ${size}`);
+        stranded += held;
+      }
+      assert.ok(stranded <= size, `${stranded} of ${size} are stranded`);
     });
   }
   for (let i = 0; fleet.crashes && i < fleet.seconds / 2; i++) {

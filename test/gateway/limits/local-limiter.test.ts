@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
-import type { Limit } from '#contract/limits.ts';
+import { defaultLimits, type Limit } from '#contract/limits.ts';
 import { LimitSet } from '../../../gateway/limits/limiter.ts';
 import { LocalLimiter } from '../../../gateway/limits/local/local-limiter.ts';
 import { createLimiterMemory, type LimiterMemory } from '../../../gateway/limits/memory/memory.ts';
@@ -220,8 +220,20 @@ test('memory full of active quotas refuses new counters instead of forgetting ol
   assert.equal(limiter.take(set, subjects('next day'), 1, t0 + 86_400_000).admitted, true);
 });
 
-test('a million keys with the default plan fit into 120 MB', () => {
-  assert.ok(createLimiterMemory().buffer.byteLength <= 120e6);
+test('a million keys under the default plan are all counted, in 120 MB', () => {
+  const memory = createLimiterMemory();
+  assert.ok(memory.buffer.byteLength <= 120e6);
+  const limiter = new LocalLimiter(memory, 1);
+  const set = setOf(...defaultLimits);
+  const who = subjects('');
+  for (let i = 0; i < 1_000_000; i++) {
+    who[0] = `ak_live_${i}`;
+    if (!limiter.take(set, who, 600, t0).admitted) assert.fail(`key ${i}`);
+  }
+  assert.equal(limiter.table.displaced, 0);
+  for (let i = 0; i < 1_000_000; i += 997) {
+    assert.equal(limiter.take(set, subjects(`ak_live_${i}`), 1, t0).remaining[1], 999_400);
+  }
 });
 
 function runWorker(code: string, workerData: unknown): Worker {
