@@ -3,11 +3,13 @@ import { relative } from 'node:path';
 import { type Declaration, parseDeclaration } from '#contract/declaration.ts';
 import { type GatewaySettings, gatewaySettingsSchema } from '#contract/gateway-settings.ts';
 import { check } from '#contract/validation.ts';
+import { type OnboardingSettings, onboardingSettingsSchema } from '../control-plane/onboarding/settings.ts';
 import { CommandError } from './command.ts';
 
 export interface Configuration {
   readonly declaration: Declaration;
   readonly gateway: GatewaySettings;
+  readonly onboarding: OnboardingSettings;
 }
 
 interface Fault {
@@ -32,13 +34,20 @@ export function readConfiguration(
   const parsed = parseDeclaration(text, { environment });
   if (!parsed.ok) throw refuse(shown, parsed.errors);
   const declaration = parsed.value;
-  const settings = declaration.gateway ?? {};
-  const faults = check(gatewaySettingsSchema, settings).map(({ pointer, detail }) => {
-    const whole = `/gateway${pointer}`;
+  const { gateway = {}, onboarding = {} } = declaration;
+  const faults = [
+    ...check(gatewaySettingsSchema, gateway).map((fault) => ({ section: '/gateway', ...fault })),
+    ...check(onboardingSettingsSchema, onboarding).map((fault) => ({ section: '/onboarding', ...fault })),
+  ].map(({ section, pointer, detail }) => {
+    const whole = section + pointer;
     return { line: declaration.lineOf(whole), pointer: whole, detail };
   });
   if (faults.length > 0) throw refuse(shown, faults);
-  return { declaration, gateway: settings as GatewaySettings };
+  return {
+    declaration,
+    gateway: gateway as GatewaySettings,
+    onboarding: onboarding as OnboardingSettings,
+  };
 }
 
 function refuse(file: string, faults: readonly Fault[]): CommandError {

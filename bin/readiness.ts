@@ -6,16 +6,31 @@ import type { Endpoints } from './instance.ts';
 const timeoutMs = 60_000;
 const pauseMs = 20;
 
-/** Waits until the gateway has its registry and knows the demo key. */
+/**
+ * Waits until every worker of the gateway has caught up with the control plane and knows the demo key. A gateway that
+ * has started from its disk serves before that, but perhaps with the addresses of an earlier run.
+ */
 export async function waitForRegistry(endpoints: Endpoints, demoKey: DemoKey | null): Promise<void> {
   const deadline = performance.now() + timeoutMs;
-  // One worker that knows the key tells that the process has it; then every worker has to have caught up.
-  while (!((await isReady(endpoints)) && (await knowsKey(endpoints, demoKey)) && (await isEven(endpoints)))) {
+  const head = await readHead(endpoints);
+  while (
+    !(
+      (await isReady(endpoints)) &&
+      (await hasApplied(endpoints, head)) &&
+      (await knowsKey(endpoints, demoKey))
+    )
+  ) {
     if (performance.now() > deadline) {
       throw new CommandError(`the gateway did not get its registry within ${timeoutMs / 1000} s`);
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
+}
+
+/** The revision that the control plane stands at. */
+async function readHead({ control }: Endpoints): Promise<number> {
+  const text = await (await fetch(`${control}/metrics`)).text();
+  return Number(/^tollgate_registry_revision (\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
 async function isReady({ admin }: Endpoints): Promise<boolean> {
@@ -28,12 +43,12 @@ async function isReady({ admin }: Endpoints): Promise<boolean> {
   }
 }
 
-/** Whether every worker has the revision that the process has. */
-async function isEven({ admin }: Endpoints): Promise<boolean> {
-  const health = (await (await fetch(`${admin}/healthz`)).json()) as {
-    registry?: { revision: number; applied_revision: number };
+/** Whether every worker has this revision, and the one that the process has. */
+async function hasApplied({ admin }: Endpoints, head: number): Promise<boolean> {
+  const { registry } = (await (await fetch(`${admin}/healthz`)).json()) as {
+    registry: { revision: number; applied_revision: number };
   };
-  return health.registry === undefined || health.registry.revision === health.registry.applied_revision;
+  return registry.applied_revision >= Math.max(head, registry.revision);
 }
 
 /** Asks with the key for a route that the demo configuration has; without the route nothing can be told. */

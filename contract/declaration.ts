@@ -19,14 +19,16 @@ import {
 } from './sections.ts';
 
 /**
- * The declarative configuration (tollgate.yaml): `gateway` with the settings of a gateway process, and one list for
- * each kind of resource, whose entries are exactly the registry's objects. `${NAME}` and `${NAME:-default}` in
+ * The declarative configuration (tollgate.yaml): `gateway` with the settings of a gateway process, `onboarding` with
+ * those of tenant onboarding, and one list for each kind of resource, whose entries are exactly the registry's objects. `${NAME}` and `${NAME:-default}` in
  * values are taken from the environment; `$${` stands for `${`.
  */
 
 export interface Declaration {
   /** The `gateway` section; undefined when there is none. To be checked by who uses it. */
   readonly gateway: unknown;
+  /** The `onboarding` section, likewise. */
+  readonly onboarding?: unknown;
   readonly resources: readonly DeclaredResource[];
   /** The line in the text, from 1, of what a JSON pointer leads to. */
   readonly lineOf: (pointer: string) => number;
@@ -67,12 +69,14 @@ export function parseDeclaration(text: string, options: DeclarationOptions): Par
   const problems: HintedError[] = [...reader.errors];
   let resources: DeclaredResource[] = [];
   let gateway: unknown;
+  let onboarding: unknown;
   if (root !== null && root !== undefined) {
     if (typeof root !== 'object' || Array.isArray(root)) {
       problems.push({ pointer: '', detail: 'must be a mapping of sections' });
     } else {
-      const { gateway: settings, policies, ...sections } = root as Record<string, unknown>;
-      gateway = settings ?? undefined;
+      const { gateway: first, onboarding: second, policies, ...sections } = root as Record<string, unknown>;
+      gateway = first ?? undefined;
+      onboarding = second ?? undefined;
       // They may stand beside the section, as short as `policies: [./mine.ts]`.
       if (policies !== undefined) gateway = { ...(gateway as object | undefined), policies };
       resources = readSections(sections, options.known ?? {}, problems);
@@ -82,7 +86,7 @@ export function parseDeclaration(text: string, options: DeclarationOptions): Par
     const errors = problems.map((problem) => ({ line: lineOf(problem.pointer), ...problem }));
     return { ok: false, errors: errors.sort((a, b) => a.line - b.line) };
   }
-  return { ok: true, value: { gateway, resources, lineOf } };
+  return { ok: true, value: { gateway, onboarding, resources, lineOf } };
 }
 
 /** The declaration of resources as YAML text, which parses to the same resources. */

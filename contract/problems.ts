@@ -116,6 +116,11 @@ export const problems = {
     detail: 'Send fewer or shorter header fields.',
   },
   internal_error: { status: 500, title: 'Internal error', detail: 'The fault is ours and has been logged.' },
+  provisioning_failed: {
+    status: 500,
+    title: 'Provisioning failed',
+    detail: 'The infrastructure of the tenant could not be set up; retry after the time in Retry-After.',
+  },
   not_implemented: {
     status: 501,
     title: 'Not implemented',

@@ -63,7 +63,7 @@ export function readSections(
     const kind = declaredKinds.find((each) => sectionOf(each) === section);
     if (kind) readSection(kind, content, resources, problems);
     else {
-      const names = ['gateway', ...declaredKinds.map(sectionOf)];
+      const names = ['gateway', 'onboarding', ...declaredKinds.map(sectionOf)];
       problems.push({
         pointer: `/${escapePart(section)}`,
         detail: `unknown section ${JSON.stringify(section)}`,

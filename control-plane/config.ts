@@ -1,6 +1,7 @@
 import type { Declaration } from '#contract/declaration.ts';
 import { type AlertsConfig, defaultAlerts, readAlertsConfig } from './alerts/config.ts';
 import type { OidcSettings } from './identity/oidc.ts';
+import type { OnboardingSettings } from './onboarding/settings.ts';
 import { defaultUsage, readUsageConfig, type UsageConfig } from './usage/config.ts';
 import { defaultWebhooks, readWebhooksConfig, type WebhooksConfig } from './webhooks/config.ts';
 
@@ -24,6 +25,7 @@ export interface ControlPlaneConfig {
   /** The organisation's identity provider. */
   readonly oidc: OidcSettings | null;
   readonly alerts: AlertsConfig;
+  readonly onboarding: OnboardingSettings;
 }
 
 /** Limits on the control plane's own endpoints, as token buckets. */
@@ -74,6 +76,7 @@ export function decideConfig(options: ControlPlaneOptions): ControlPlaneConfig {
     webhooks: options.webhooks ?? defaultWebhooks,
     oidc: options.oidc ?? null,
     alerts: options.alerts ?? defaultAlerts,
+    onboarding: options.onboarding ?? {},
   };
   if (config.dataDir === null && config.databaseUrl === null) {
     errors.push('set DATABASE_URL, or TOLLGATE_DATA_DIR for the embedded database');

@@ -12,6 +12,7 @@ import { keyImport } from './keys/import.ts';
 import { keyPush } from './keys/push.ts';
 import { quotas } from './keys/quota.ts';
 import { keys } from './keys/routes.ts';
+import { onboarding } from './onboarding/routes.ts';
 import { portal } from './portal/routes.ts';
 import { registry } from './registry/routes.ts';
 import { configuration } from './resources/history.ts';
@@ -42,4 +43,5 @@ export const features: readonly Feature[] = [
   usage,
   webhooks,
   alerts,
+  onboarding,
 ];

@@ -37,6 +37,7 @@ operator's token, unless TOLLGATE_OPERATOR_TOKEN is set.`,
         ...(host === undefined ? {} : { host }),
         embedded,
         declaration: configuration?.declaration ?? null,
+        onboarding: configuration?.onboarding ?? {},
         logger: pino({ base: { plane: 'control' }, level: process.env.TOLLGATE_LOG_LEVEL ?? 'info' }),
       });
       announceReady({ control: plane.url }, json);

@@ -3,11 +3,10 @@ import type { Database } from '../database/database.ts';
 import type { Step } from './provisioning.ts';
 import { countByStatus, type OnboardingStatus } from './queries.ts';
 
-/** What happens to onboardings, told to metrics and to whoever listens. */
+/** What happens while onboardings are provisioned, for metrics. */
 export interface OnboardingEvents {
   onStep(step: Step, durationMs: number): void;
   onFailure(step: Step): void;
-  onStatus(status: OnboardingStatus | 'deleted', uuid: string): void;
 }
 
 const statuses: readonly OnboardingStatus[] = [
@@ -19,11 +18,7 @@ const statuses: readonly OnboardingStatus[] = [
   'deleting',
 ];
 
-export function measureOnboardings(
-  registry: Registry,
-  db: Database,
-  publish: (status: OnboardingStatus | 'deleted', uuid: string) => void,
-): OnboardingEvents {
+export function measureOnboardings(registry: Registry, db: Database): OnboardingEvents {
   const registers = [registry];
   new Gauge({
     name: 'tollgate_onboardings',
@@ -51,6 +46,5 @@ export function measureOnboardings(
   return {
     onStep: (step, durationMs) => durations.labels(step).observe(durationMs / 1000),
     onFailure: (step) => failures.labels(step).inc(),
-    onStatus: publish,
   };
 }

@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { mintKeyId } from '#contract/keys.ts';
 import { type AuditOrigin, systemOrigin } from '../audit/record.ts';
 import type { Context } from '../context.ts';
+import type { Queryable } from '../database/database.ts';
 import { insertKey } from '../keys/queries.ts';
 import { makeSecret } from '../keys/rules.ts';
-import { deleteResource, putResource } from '../resources/queries.ts';
+import type { EventType } from '../webhooks/event-types.ts';
+import { publishEvent } from '../webhooks/publish.ts';
 import { IssueError } from './certificates/issuer.ts';
 import type { CertificateStore } from './certificates/store.ts';
 import { recordsFor } from './dns/make-provider.ts';
@@ -13,10 +15,13 @@ import type { OnboardingEvents } from './events.ts';
 import {
   changeOnboarding,
   deleteOnboarding,
+  deleteTenantResource,
+  findAccountOf,
   leaseOnboarding,
   listAbandoned,
   type OnboardingChange,
   type OnboardingRow,
+  putTenantResource,
 } from './queries.ts';
 import { fullDomain, type Onboarding } from './settings.ts';
 
@@ -68,17 +73,21 @@ export class Provisioning {
   }
 
   /** Takes the lease in order to provision; undefined when somebody else is at it or the status has moved on. */
-  async begin(uuid: string): Promise<OnboardingRow | undefined> {
+  async begin(uuid: string, wantsKey: boolean): Promise<OnboardingRow | undefined> {
     const { context, owner } = this.#options;
     const now = context.now();
-    return leaseOnboarding(
+    const until = new Date(now.getTime() + leaseMs);
+    const row = await leaseOnboarding(
       context.db,
       uuid,
       owner,
       ['pending', 'failed', 'provisioning'],
       now,
-      new Date(now.getTime() + leaseMs),
+      until,
     );
+    if (!row || !wantsKey || row.wants_api_key) return row;
+    await context.db.execute('UPDATE onboardings SET wants_api_key = true WHERE uuid = $1', [uuid]);
+    return { ...row, wants_api_key: true };
   }
 
   /**
@@ -132,7 +141,7 @@ export class Provisioning {
       }
       case 'route': {
         const route = this.#routeOf(row);
-        if (route) await context.db.transaction((tx) => putResource(tx, 'route', route));
+        if (route) await context.db.transaction((tx) => putTenantResource(tx, 'route', route));
         return { route_configured: true };
       }
     }
@@ -182,6 +191,7 @@ export class Provisioning {
         owner,
       );
       if (!changed) throw new LeaseLost();
+      await publish(tx, 'onboarding.provisioned', row);
       await context.audit.record(tx, origin, {
         action: 'onboarding.activate',
         target: {
@@ -193,7 +203,6 @@ export class Provisioning {
       });
     });
     events.onStep('activate', performance.now() - startedAt);
-    events.onStatus('activated', row.uuid);
     return keyId !== null && made ? { api_key: keyId, api_secret: made.secret } : null;
   }
 
@@ -224,6 +233,7 @@ export class Provisioning {
         now,
         owner,
       );
+      await publish(tx, 'onboarding.failed', row, { step, reason });
       await context.audit.record(tx, systemOrigin('onboarding'), {
         action: 'onboarding.fail',
         target: { onboarding: row.uuid, application: row.application_id },
@@ -231,7 +241,6 @@ export class Provisioning {
       });
     });
     events.onFailure(step);
-    events.onStatus('failed', row.uuid);
     return new ProvisioningFailed(`${step}: ${reason}`, retryAfterMs);
   }
 
@@ -240,7 +249,7 @@ export class Provisioning {
     const { context, dns, onboarding } = this.#options;
     const change: OnboardingChange = { ssl_configured: false };
     try {
-      await context.db.transaction((tx) => deleteResource(tx, 'route', routeId(row.uuid)));
+      await deleteTenantResource(context.db, 'route', routeId(row.uuid));
       Object.assign(change, { route_configured: false });
       await dns.unpoint(fullDomain(onboarding, row.subdomain));
       Object.assign(change, { dns_configured: false });
@@ -253,11 +262,15 @@ export class Provisioning {
 
   /**
    * Removes an onboarding: its personal data, key and route at once, its records as soon as the zone can be changed.
+   * False when it is being provisioned.
    */
-  async remove(row: OnboardingRow, origin: AuditOrigin): Promise<void> {
-    const { context, owner, events } = this.#options;
-    const now = context.now();
-    await context.db.transaction(async (tx) => {
+  async remove(row: OnboardingRow, origin: AuditOrigin): Promise<boolean> {
+    const { context, owner } = this.#options;
+    const removed = await context.db.transaction(async (tx) => {
+      const now = context.now();
+      const until = new Date(now.getTime() + leaseMs);
+      const from = ['pending', 'provisioning', 'activated', 'completed', 'failed'] as const;
+      if (!(await leaseOnboarding(tx, row.uuid, owner, from, now, until))) return false;
       await changeOnboarding(
         tx,
         row.uuid,
@@ -269,22 +282,23 @@ export class Provisioning {
           completion: null,
           failure_reason: null,
           next_attempt_at: null,
-          lease_owner: owner,
-          lease_until: new Date(now.getTime() + leaseMs),
         },
         now,
       );
-      await deleteResource(tx, 'route', routeId(row.uuid));
+      await deleteTenantResource(tx, 'route', routeId(row.uuid));
       if (row.key_id) await tx.execute('DELETE FROM dev_app_keys WHERE key_id = $1', [row.key_id]);
+      await tx.execute('DELETE FROM onboarding_limits WHERE subject = $1', [`provision:${row.uuid}`]);
       await context.audit.record(tx, origin, {
         action: 'onboarding.delete',
         target: { onboarding: row.uuid, application: row.application_id },
       });
+      return true;
     });
-    events.onStatus('deleted', row.uuid);
+    if (!removed) return false;
     await this.#finishRemoval(row).catch((error: unknown) => {
       context.log.warn({ err: error, onboarding: row.uuid }, 'records are removed later');
     });
+    return true;
   }
 
   async #finishRemoval(row: OnboardingRow): Promise<void> {
@@ -355,6 +369,19 @@ export class Provisioning {
     const until = new Date(context.now().getTime() + leaseMs);
     await changeOnboarding(context.db, uuid, { lease_until: until }, context.now(), owner).catch(() => {});
   }
+}
+
+/** Tells the application's account, if it has one. */
+export async function publish(
+  tx: Queryable,
+  type: Extract<EventType, `onboarding.${string}`>,
+  row: Pick<OnboardingRow, 'uuid' | 'application_id' | 'subdomain'>,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
+  const accountId = await findAccountOf(tx, row.application_id);
+  if (accountId === null) return;
+  const payload = { uuid: row.uuid, app_id: row.application_id, subdomain: row.subdomain, ...more };
+  await publishEvent(tx, { type, accountId, payload });
 }
 
 export function routeId(uuid: string): string {

@@ -3,6 +3,7 @@ import type { Queryable } from '../database/database.ts';
 export interface ApplicationRow {
   id: string;
   name: string;
+  account_id: string | null;
 }
 
 export type OnboardingStatus = 'pending' | 'provisioning' | 'activated' | 'completed' | 'failed' | 'deleting';
@@ -38,11 +39,10 @@ export async function insertApplication(
   db: Queryable,
   application: ApplicationRow & { masterKeyDigest: string },
 ): Promise<void> {
-  await db.execute('INSERT INTO onboarding_applications (id, name, master_key_sha256) VALUES ($1, $2, $3)', [
-    application.id,
-    application.name,
-    application.masterKeyDigest,
-  ]);
+  await db.execute(
+    'INSERT INTO onboarding_applications (id, name, account_id, master_key_sha256) VALUES ($1, $2, $3, $4)',
+    [application.id, application.name, application.account_id, application.masterKeyDigest],
+  );
 }
 
 export async function findApplication(
@@ -50,7 +50,7 @@ export async function findApplication(
   masterKeyDigest: string,
 ): Promise<ApplicationRow | undefined> {
   const [row] = await db.query<ApplicationRow>(
-    'SELECT id, name FROM onboarding_applications WHERE master_key_sha256 = $1',
+    'SELECT id, name, account_id FROM onboarding_applications WHERE master_key_sha256 = $1',
     [masterKeyDigest],
   );
   return row;
@@ -173,4 +173,35 @@ export async function deleteOnboarding(db: Queryable, uuid: string): Promise<voi
 
 export async function countByStatus(db: Queryable): Promise<{ status: OnboardingStatus; n: number }[]> {
   return await db.query('SELECT status, count(*)::int AS n FROM onboardings GROUP BY status');
+}
+
+/** Puts a route or certificate of a tenant into the registry. */
+export async function putTenantResource(
+  tx: Queryable,
+  kind: 'route' | 'certificate',
+  object: { readonly id: string },
+): Promise<void> {
+  await tx.execute(
+    `INSERT INTO tenant_resources (kind, id, object) VALUES ($1, $2, $3)
+     ON CONFLICT (kind, id) DO UPDATE SET object = excluded.object
+     WHERE tenant_resources.object IS DISTINCT FROM excluded.object`,
+    [kind, object.id, JSON.stringify(object)],
+  );
+}
+
+export async function deleteTenantResource(
+  db: Queryable,
+  kind: 'route' | 'certificate',
+  id: string,
+): Promise<void> {
+  await db.execute('DELETE FROM tenant_resources WHERE kind = $1 AND id = $2', [kind, id]);
+}
+
+/** The account that is told of what happens to an application's onboardings; null when there is none. */
+export async function findAccountOf(db: Queryable, applicationId: string): Promise<string | null> {
+  const [row] = await db.query<{ account_id: string | null }>(
+    'SELECT account_id FROM onboarding_applications WHERE id = $1',
+    [applicationId],
+  );
+  return row?.account_id ?? null;
 }

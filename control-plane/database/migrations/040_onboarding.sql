@@ -1,6 +1,8 @@
 -- Applications that onboard tenants. Their master key is stored as a digest only.
+-- `account_id`: who is told of events, when a developer registered the application.
 CREATE TABLE onboarding_applications (
   id text PRIMARY KEY,
+  account_id text REFERENCES dev_accounts (id) ON DELETE SET NULL,
   name text NOT NULL,
   master_key_sha256 text NOT NULL UNIQUE,
   created_at timestamptz NOT NULL DEFAULT now()
@@ -69,3 +71,46 @@ CREATE TABLE onboarding_limits (
   forget_at timestamptz NOT NULL
 );
 CREATE INDEX onboarding_limits_forget ON onboarding_limits (forget_at);
+
+-- Routes and certificates of tenants. Gateways get them beside the operator's resources, but they are not part of the
+-- configuration that operators apply, export and prune.
+CREATE TABLE tenant_resources (
+  kind text NOT NULL CHECK (kind IN ('route', 'certificate')),
+  id text NOT NULL,
+  object jsonb NOT NULL,
+  PRIMARY KEY (kind, id)
+);
+CREATE TRIGGER registry_insert AFTER INSERT ON tenant_resources REFERENCING NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION registry_note('kind', 'id', 'object');
+CREATE TRIGGER registry_update AFTER UPDATE ON tenant_resources REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION registry_note('kind', 'id', 'object');
+CREATE TRIGGER registry_delete AFTER DELETE ON tenant_resources REFERENCING OLD TABLE AS old_rows
+  FOR EACH STATEMENT EXECUTE FUNCTION registry_note('kind', 'id', 'object');
+CREATE TRIGGER registry_truncate AFTER TRUNCATE ON tenant_resources
+  FOR EACH STATEMENT EXECUTE FUNCTION registry_truncated();
+
+CREATE OR REPLACE VIEW registry_objects AS
+SELECT kind, id, object FROM resources
+UNION ALL SELECT kind, id, object FROM tenant_resources
+UNION ALL SELECT 'data_key', id, object FROM registry_data_keys
+UNION ALL SELECT 'app', id, object FROM registry_apps
+UNION ALL SELECT 'key', id, object FROM registry_keys;
+
+CREATE OR REPLACE FUNCTION registry_object(wanted_kind text, wanted_id text) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  found_object jsonb;
+BEGIN
+  IF wanted_kind = 'key' THEN
+    SELECT object INTO found_object FROM registry_keys WHERE id = wanted_id;
+  ELSIF wanted_kind = 'app' THEN
+    SELECT object INTO found_object FROM registry_apps WHERE id = wanted_id;
+  ELSIF wanted_kind = 'data_key' THEN
+    SELECT object INTO found_object FROM registry_data_keys WHERE id = wanted_id;
+  ELSE
+    SELECT object INTO found_object FROM resources WHERE kind = wanted_kind AND id = wanted_id;
+    IF found_object IS NULL THEN
+      SELECT object INTO found_object FROM tenant_resources WHERE kind = wanted_kind AND id = wanted_id;
+    END IF;
+  END IF;
+  RETURN found_object;
+END $$;

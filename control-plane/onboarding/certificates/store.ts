@@ -1,8 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import type { Certificate } from '#contract/registry.ts';
 import type { Database } from '../../database/database.ts';
-import { putResource } from '../../resources/queries.ts';
 import type { SecretBox } from '../../secrets/secret-box.ts';
+import { deleteTenantResource, putTenantResource } from '../queries.ts';
 import { type CertificateIssuer, IssueError } from './issuer.ts';
 
 interface CertificateRow {
@@ -88,7 +88,7 @@ export class CertificateStore {
 
   async remove(id: string): Promise<void> {
     await this.#options.db.transaction(async (tx) => {
-      await tx.execute(`DELETE FROM resources WHERE kind = 'certificate' AND id = $1`, [id]);
+      await deleteTenantResource(tx, 'certificate', id);
       await tx.execute('DELETE FROM onboarding_certificates WHERE id = $1', [id]);
     });
   }
@@ -127,7 +127,7 @@ export class CertificateStore {
         ...(await secrets.seal(row.id, issued.key)),
       };
       await db.transaction(async (tx) => {
-        await putResource(tx, 'certificate', object);
+        await putTenantResource(tx, 'certificate', object);
         await tx.execute(
           `UPDATE onboarding_certificates SET issued_at = $2, expires_at = $3, renew_at = $4, failures = 0,
              failure_reason = NULL, next_attempt_at = NULL, lease_owner = NULL, lease_until = NULL WHERE id = $1`,
