@@ -91,6 +91,7 @@ export class LimitSet {
   readonly #source: readonly [readonly Limit[], readonly Limit[], string];
   #share: LimitSet | null = null;
   #shareParts = 1;
+  #withoutQuotas: LimitSet | null = null;
 
   /** `ofRoute` are the limits that the route `routeId` adds; their counters belong to that route. */
   constructor(ofPlan: readonly Limit[], ofRoute: readonly Limit[], routeId: string) {
@@ -112,6 +113,16 @@ export class LimitSet {
     this.limits = prepared;
     this.scopeBits = prepared.reduce((bits, one) => bits | (1 << one.scope), 0);
     this.hasConcurrency = prepared.some((one) => one.limit.kind === 'concurrency');
+  }
+
+  /** The limits that are not quotas: what a request is under that spends none. */
+  withoutQuotas(): LimitSet {
+    if (this.#withoutQuotas === null) {
+      const [ofPlan, ofRoute, routeId] = this.#source;
+      const kept = (limit: Limit): boolean => limit.kind !== 'quota';
+      this.#withoutQuotas = new LimitSet(ofPlan.filter(kept), ofRoute.filter(kept), routeId);
+    }
+    return this.#withoutQuotas;
   }
 
   /** The share of each of `parts` gateways that cannot reach the common ledger. Limits keep their places. */

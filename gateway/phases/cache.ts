@@ -17,7 +17,10 @@ export function cache(context: RouteContext, dependencies: Dependencies): Phase 
 }
 
 /** The cache as the request and the response phase of a route share it; null where the route has none. */
-function routeCacheOf(context: RouteContext, { cache, forwarder, now }: Dependencies): RouteCache | null {
+export function routeCacheOf(
+  context: RouteContext,
+  { cache, forwarder, now }: Dependencies,
+): RouteCache | null {
   const { route, service } = context;
   if (route.cache === undefined || service === null) return null;
   const known = routeCaches.get(context);

@@ -8,6 +8,7 @@ import { LimitRefusals } from '../limits/refusals.ts';
 import { readSubjects } from '../limits/subjects.ts';
 import type { Phase, PhaseResult } from '../pipeline.ts';
 import { refusal } from '../refusal.ts';
+import { routeCacheOf } from './cache.ts';
 
 /** What the answers of a set are made from. */
 interface Answers {
@@ -37,14 +38,17 @@ export function canBeLimited({ route }: RouteContext): boolean {
 }
 
 /** Decides the limits of the plan and the route together; refuses, or records what the answer will say of them. */
-export function limit(context: RouteContext, { limiter, keys, now }: Dependencies): Phase | null {
+export function limit(context: RouteContext, dependencies: Dependencies): Phase | null {
   if (!canBeLimited(context)) return null;
+  const { limiter, keys, now } = dependencies;
   const { route } = context;
+  const uncounted = route.cache?.countQuota === false ? routeCacheOf(context, dependencies) : null;
   const effective = new EffectiveLimits(route, keys);
   const cost = route.cost ?? 1;
   const subjects = ['', '', '', '', '', '', ''];
   return (exchange) => {
-    const set = effective.of(exchange);
+    let set = effective.of(exchange);
+    if (uncounted?.wouldHit(exchange) === true) set = set.withoutQuotas();
     if (set.limits.length === 0) {
       exchange.limitOutcome = 'unlimited';
       return undefined;
