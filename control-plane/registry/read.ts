@@ -18,6 +18,11 @@ interface ObjectRow {
   object: string | null;
 }
 
+interface ChangeRow extends ObjectRow {
+  head: number;
+  floor: number;
+}
+
 export async function readHead(db: Queryable): Promise<{ revision: number; floor: number }> {
   const [head] = await db.query<{ revision: number; floor: number }>(
     'SELECT revision, floor FROM registry_head',
@@ -30,26 +35,41 @@ export async function readHead(db: Queryable): Promise<{ revision: number; floor
  * Long histories come in several deltas, each ending at a revision.
  */
 export async function readDelta(db: Database, from: number): Promise<DeltaText | 'snapshot' | null> {
-  const pending = await db.query<{ revision: number }>(
-    'SELECT revision FROM registry_changes WHERE revision > $1 ORDER BY revision LIMIT $2',
-    [from, maxChangesPerDelta + 1],
-  );
-  const upTo = pending.length > maxChangesPerDelta ? pending[maxChangesPerDelta - 1]!.revision : null;
-  if (upTo !== null && (await isHuge(db, upTo))) return 'snapshot';
-  // One statement, so that head and objects are of one moment. Configuration comes first and whole, because keys
-  // refer to it.
-  const rows = await db.query<ObjectRow & { head: number; floor: number }>(
+  // One statement, so that head and objects are of one moment. Configuration comes first, because keys refer to it.
+  const rows = await db.query<ChangeRow>(
     `SELECT h.revision AS head, h.floor, c.kind, c.id, registry_object(c.kind, c.id)::text AS object
      FROM registry_head h
-     LEFT JOIN registry_changes c
-       ON c.revision > $1 AND ($2::bigint IS NULL OR c.revision <= $2 OR c.kind NOT IN ('key', 'app'))
+     LEFT JOIN (SELECT kind, id, revision FROM registry_changes WHERE revision > $1 ORDER BY revision LIMIT $2) c
+       ON true
      ORDER BY c.kind IN ('key', 'app'), c.revision, c.kind, c.id`,
-    [from, upTo],
+    [from, maxChangesPerDelta + 1],
   );
   const { head, floor } = rows[0]!;
   if (from > head || from < floor) return 'snapshot';
   if (from === head) return null;
-  const revision = upTo ?? head;
+  if (rows.length > maxChangesPerDelta) return await readPart(db, from);
+  return deltaOf(head, rows);
+}
+
+/** The first of several deltas: up to some revision, but with the whole configuration, so that no reference dangles. */
+async function readPart(db: Database, from: number): Promise<DeltaText | 'snapshot'> {
+  const pending = await db.query<{ revision: number }>(
+    'SELECT revision FROM registry_changes WHERE revision > $1 ORDER BY revision OFFSET $2 LIMIT 1',
+    [from, maxChangesPerDelta - 1],
+  );
+  const upTo = pending[0]?.revision;
+  if (upTo === undefined || (await isHuge(db, upTo))) return 'snapshot';
+  const rows = await db.query<ChangeRow>(
+    `SELECT h.revision AS head, h.floor, c.kind, c.id, registry_object(c.kind, c.id)::text AS object
+     FROM registry_head h
+     JOIN registry_changes c ON c.revision > $1 AND (c.revision <= $2 OR c.kind NOT IN ('key', 'app'))
+     ORDER BY c.kind IN ('key', 'app'), c.revision, c.kind, c.id`,
+    [from, upTo],
+  );
+  return rows[0] && from < rows[0].floor ? 'snapshot' : deltaOf(upTo, rows);
+}
+
+function deltaOf(revision: number, rows: readonly ChangeRow[]): DeltaText {
   const changes = rows.filter((row) => row.kind !== null).map(changeText);
   return { revision, line: `{"type":"delta","revision":${revision},"changes":[${changes.join(',')}]}` };
 }
