@@ -126,7 +126,10 @@ export async function openCopy(
   try {
     await load(disk, false);
   } catch (error) {
-    if (!(error instanceof DiskCopyError) || onDamage === 'refuse') throw error;
+    if (!(error instanceof DiskCopyError) || onDamage === 'refuse') {
+      await disk.close();
+      throw error;
+    }
     const aside = await disk.setAside(Date.now());
     log('error', 'the registry copy is damaged and was set aside', { error: error.message, folder: aside });
     await load(disk, true);

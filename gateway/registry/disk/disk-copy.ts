@@ -10,6 +10,7 @@ import {
   readEntries,
 } from './entries.ts';
 import { DiskCopyError, readFrames } from './frames.ts';
+import { takeOwnership } from './owner.ts';
 import { SpoolFile } from './spool.ts';
 
 const defaultCompactionBytes = 16 * 1024 * 1024;
@@ -24,6 +25,7 @@ const filePattern = /^registry-(\d+)\.(snapshot|log)$/;
  */
 export class DiskCopy {
   readonly #folder: string;
+  readonly #release: () => Promise<void>;
   readonly #minCompactionBytes: number;
   #generation = 0;
   #log: AppendLog | null = null;
@@ -33,14 +35,15 @@ export class DiskCopy {
   #behind = false;
   #compacting = false;
 
-  private constructor(folder: string, minCompactionBytes: number) {
+  private constructor(folder: string, minCompactionBytes: number, release: () => Promise<void>) {
     this.#folder = folder;
+    this.#release = release;
     this.#minCompactionBytes = minCompactionBytes;
   }
 
   /**
-   * Makes the folder if needed. Rejects with a DiskCopyError that names it when it cannot be written to. Logs are
-   * compacted when they exceed the snapshot and `minCompactionBytes`.
+   * Makes the folder if needed. Rejects with a DiskCopyError that names it when it cannot be written to or another
+   * process uses it. Logs are compacted when they exceed the snapshot and `minCompactionBytes`.
    */
   static async open(folder: string, minCompactionBytes = defaultCompactionBytes): Promise<DiskCopy> {
     try {
@@ -49,7 +52,7 @@ export class DiskCopy {
     } catch (error) {
       throw new DiskCopyError(`${folder}: cannot be written to (${(error as NodeJS.ErrnoException).code})`);
     }
-    return new DiskCopy(folder, minCompactionBytes);
+    return new DiskCopy(folder, minCompactionBytes, await takeOwnership(join(folder, 'owner')));
   }
 
   /**
@@ -181,6 +184,7 @@ export class DiskCopy {
   async close(): Promise<void> {
     await this.#log?.close();
     this.#log = null;
+    await this.#release();
   }
 
   async #nextLog(afterGap: boolean): Promise<void> {

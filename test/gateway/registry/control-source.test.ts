@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -345,6 +346,12 @@ test('a restarted gateway serves from disk while the control plane is away', asy
   const gateway = plane.acknowledgements[0]!.gateway;
   await first.close();
   await plane.stop();
+  const files = readdirSync(join(dataDir, 'registry')).map((name) => join(dataDir, 'registry', name));
+  assert.ok(files.length > 0);
+  for (const file of files) {
+    const bytes = readFileSync(file);
+    assert.ok(!bytes.includes('sk_live_secret') && !bytes.includes(dataKey), 'secrets only as ciphertext');
+  }
 
   const second = await start({ dataDir, keyFile });
   assert.equal(second.registry.revision, 4);

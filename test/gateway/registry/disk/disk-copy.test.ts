@@ -7,6 +7,7 @@ import type { Change } from '#contract/registry.ts';
 import { DiskCopyError } from '../../../../gateway/registry/disk/frames.ts';
 import { NotPersistedError } from '../../../../gateway/registry/persistence.ts';
 import { Registry, type RegistryOptions } from '../../../../gateway/registry/registry.ts';
+import { startProcess } from '../../../support/processes.ts';
 import { makeFolder } from '../../../support/temporary-folder.ts';
 import { setKey } from '../support/objects.ts';
 
@@ -170,6 +171,22 @@ test('a data directory that cannot be written to is one clear line', async (t) =
   }
   chmodSync(dataDir, 0o500);
   await assert.rejects(Registry.open(options(dataDir)), /cannot be written to \(EACCES\)/);
+});
+
+test('a data directory that another process uses is refused, and free when that has died', async (t) => {
+  const dataDir = await makeCopy(1);
+  const script = join(import.meta.dirname, '../support/crashing-registry.ts');
+  const child = startProcess(process.execPath, [script, dataDir]);
+  t.after(() => child.stop('SIGKILL'));
+  await child.waitFor(/^opened 1$/m);
+  await assert.rejects(
+    Registry.open(options(dataDir)),
+    new RegExp(`registry/owner: process ${child.pid} uses this data directory`),
+  );
+  child.kill('SIGKILL');
+  await child.ended;
+  await (await Registry.open(options(dataDir))).close();
+  assert.ok(!readdirSync(join(dataDir, 'registry')).includes('owner'));
 });
 
 /** Lets the next writes fail as on a full disk; returns what ends that. */
