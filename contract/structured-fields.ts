@@ -33,11 +33,16 @@ export type Member = Item | InnerList;
 
 class Malformed extends Error {}
 
-const keyStart = /[a-z*]/;
-const keyRest = /[a-z0-9_.*-]/;
-const tokenStart = /[A-Za-z*]/;
-const tokenRest = /[!#$%&'*+.^_`|~0-9A-Za-z:/-]/;
+const keyStart = setOf(/[a-z*]/);
+const keyRest = setOf(/[a-z0-9_.*-]/);
+const tokenStart = setOf(/[A-Za-z*]/);
+const tokenRest = setOf(/[!#$%&'*+.^_`|~0-9A-Za-z:/-]/);
 const none: Parameters = new Map();
+
+/** Which ASCII characters a class has, by code. */
+function setOf(characters: RegExp): Uint8Array {
+  return Uint8Array.from({ length: 128 }, (_, code) => (characters.test(String.fromCharCode(code)) ? 1 : 0));
+}
 
 /** Parses a dictionary; null when it is malformed. Of members with one key the last counts. */
 export function parseDictionary(text: string): ReadonlyMap<string, Member> | null {
@@ -111,22 +116,27 @@ class Reader {
     if (first === ':') return this.#bytes();
     if (first === '?') return this.#boolean();
     if (first === '-' || (first >= '0' && first <= '9')) return this.#number();
-    if (tokenStart.test(first)) return new Token(this.#while(tokenRest));
+    if (tokenStart[first.charCodeAt(0)] === 1) return new Token(this.#while(tokenRest));
     throw new Malformed();
   }
 
   #string(): string {
     this.#take('"');
+    const text = this.#text;
     let result = '';
-    while (this.#at < this.#text.length) {
-      const char = this.#text[this.#at++]!;
-      if (char === '"') return result;
-      if (char === '\\') {
-        const escaped = this.#text[this.#at++];
-        if (escaped !== '"' && escaped !== '\\') throw new Malformed();
-        result += escaped;
-      } else if (char < ' ' || char > '~') throw new Malformed();
-      else result += char;
+    let start = this.#at;
+    for (let i = start; i < text.length; i++) {
+      const code = text.charCodeAt(i);
+      if (code === 0x22) {
+        this.#at = i + 1;
+        return result + text.slice(start, i);
+      }
+      if (code === 0x5c) {
+        result += text.slice(start, i);
+        start = ++i;
+        const escaped = text.charCodeAt(i);
+        if (escaped !== 0x22 && escaped !== 0x5c) throw new Malformed();
+      } else if (code < 0x20 || code > 0x7e) throw new Malformed();
     }
     throw new Malformed();
   }
@@ -156,13 +166,13 @@ class Reader {
   }
 
   #key(): string {
-    if (!keyStart.test(this.#peek())) throw new Malformed();
+    if (keyStart[this.#peek().charCodeAt(0)] !== 1) throw new Malformed();
     return this.#while(keyRest);
   }
 
-  #while(chars: RegExp): string {
+  #while(chars: Uint8Array): string {
     const start = this.#at++;
-    while (this.#at < this.#text.length && chars.test(this.#text[this.#at]!)) this.#at++;
+    while (this.#at < this.#text.length && chars[this.#text.charCodeAt(this.#at)] === 1) this.#at++;
     return this.#text.slice(start, this.#at);
   }
 
@@ -198,7 +208,11 @@ export function serializeParameters(parameters: Parameters): string {
 
 export function serializeBare(value: BareItem): string {
   if (typeof value === 'number') return String(value);
-  if (typeof value === 'string') return `"${value.replace(/["\\]/g, '\\$&')}"`;
+  if (typeof value === 'string') {
+    return value.includes('"') || value.includes('\\')
+      ? `"${value.replace(/["\\]/g, '\\$&')}"`
+      : `"${value}"`;
+  }
   if (typeof value === 'boolean') return value ? '?1' : '?0';
   if (value instanceof Token) return value.text;
   if (value instanceof Decimal)
@@ -216,7 +230,10 @@ export function encodeBase64(bytes: Uint8Array): string {
 export function decodeBase64(text: string): Uint8Array | null {
   if (!/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return null;
   try {
-    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
+    const binary = atob(text);
+    const bytes = new Uint8Array(binary.length);
+    for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+    return bytes;
   } catch {
     return null;
   }
