@@ -33,6 +33,7 @@ export const stricter: Partial<Record<RequestFault, string>> = {
   connection_invalid: 'node:http does not check the grammar of Connection',
   upgrade_invalid: 'node:http does not check the grammar of Upgrade',
   expectation: 'node:http leaves Expect to its user',
+  chunk_extension: 'node:http takes extensions without a name or a value',
   chunk_extension_too_long: 'node:http bounds extensions elsewhere',
   trailer_forbidden: 'node:http lets any trailer field pass',
   chunk_size: 'node:http takes chunks beyond 2^53-1',
@@ -41,17 +42,15 @@ export const stricter: Partial<Record<RequestFault, string>> = {
 /** Where node:http's parser refuses what Tollgate lets pass, and why. */
 export const laxer: Record<string, string> = {
   HPE_INVALID_METHOD: 'a method is any token (RFC 9110 9.1); node:http knows a list',
-  HPE_INVALID_CONSTANT: 'as HPE_INVALID_METHOD, within the word',
-  HPE_CLOSED_CONNECTION:
-    'node:http objects to bytes behind a request that closes; nothing of them is read here',
-  HPE_INVALID_URL:
-    'the query may hold what the URL standard leaves unencoded; asterisk and absolute form in any method that takes them',
-  HPE_INVALID_CONTENT_LENGTH: 'node:http counts leading zeros as digits of the number',
+  HPE_INVALID_URL: 'the query may hold what the URL standard leaves unencoded',
+  HPE_INVALID_CONTENT_LENGTH:
+    'node:http refuses before the head has ended; here a head is judged when it is whole',
   HPE_UNEXPECTED_CONTENT_LENGTH:
-    'node:http objects to a second framing field before it has read all of the first',
-  HPE_INVALID_CHUNK_SIZE: 'node:http has not finished a chunk-size line that is valid so far',
+    'node:http refuses before the head has ended; here a head is judged when it is whole',
+  HPE_INVALID_TRANSFER_ENCODING:
+    'node:http refuses before the head has ended; here a head is judged when it is whole',
+  HPE_INVALID_CHUNK_SIZE: 'white space before a chunk extension is to be read (BWS, RFC 9112 7.1.1)',
   HPE_STRICT: 'white space around the parts of a chunk extension is to be read (BWS, RFC 9112 7.1.1)',
-  HPE_PAUSED_UPGRADE: 'node:http stops where a new protocol may begin; here that is decided with the answer',
 };
 
 export interface Disagreement {
