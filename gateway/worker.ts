@@ -4,7 +4,7 @@ import { type CacheShare, openCache, openSecondLevel } from './cache/open-cache.
 import { Channel } from './channel.ts';
 import type { GatewayConfig } from './config.ts';
 import { FailureThrottle } from './credentials/failure-throttle.ts';
-import { SharedNonces } from './credentials/nonces.ts';
+import { openNonces } from './credentials/open-nonces.ts';
 import { Tokens } from './credentials/tokens.ts';
 import { openDecisionListener } from './decision/listener.ts';
 import type { Dependencies } from './dependencies.ts';
@@ -80,12 +80,24 @@ const tokens = new Tokens(config.issuers, {
 });
 void tokens.prepare(Date.now());
 
+const nonces = await openNonces({
+  memory: shared.nonces as SharedArrayBuffer,
+  redisUrl: config.redisUrl,
+  onChange: (away, error) => {
+    // All workers see the same; one of them says so.
+    if (index !== 0) return;
+    if (away)
+      log.warn({ error: String(error) }, 'Redis is away: nonces are remembered by each gateway alone');
+    else log.info('Redis is back: nonces are remembered by all gateways');
+  },
+});
+
 const dependencies: Dependencies = {
   keys: registry.keys,
   tokens,
   limiter: limits.limiter,
   failures: new FailureThrottle(shared.failures as SharedArrayBuffer),
-  nonces: new SharedNonces(shared.nonces as SharedArrayBuffer),
+  nonces: nonces.store,
   forwarder,
   metrics,
   cache: openCache({
@@ -200,6 +212,7 @@ async function drain(listeners: Listeners): Promise<void> {
   await (await decision)?.close();
   await forwarder.close();
   await limits.close();
+  nonces.close();
   await secondLevel?.close();
   await accessLog?.close();
   process.exit(0);

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { Redis } from 'ioredis';
 import { allocateNonces, SharedNonces } from '../../../gateway/credentials/nonces.ts';
+import { openNonces } from '../../../gateway/credentials/open-nonces.ts';
 import { RedisNonces } from '../../../gateway/credentials/redis-nonces.ts';
 import { startRedis } from '../../support/redis.ts';
 
@@ -84,5 +85,45 @@ describe('nonces in Redis', () => {
     assert.equal(await one.remember('a', 'after', laterMs, nowMs), 'seen');
     assert.equal(await two.remember('a', 'other', laterMs, nowMs), 'unavailable');
     assert.ok(failures.length >= 2);
+  });
+
+  test('a gateway with a Redis address uses it, and goes on alone without it', async (t) => {
+    const server = await startRedis();
+    t.after(() => server.stop());
+    const changes: boolean[] = [];
+    let changed = (): void => undefined;
+    const open = async () => {
+      const opened = await openNonces({
+        memory: allocateNonces(1024),
+        redisUrl: server.url,
+        onChange: (away) => {
+          changes.push(away);
+          changed();
+        },
+      });
+      t.after(() => opened.close());
+      return opened.store;
+    };
+    const [one, two] = [await open(), await open()];
+    const client = new Redis(server.url);
+    await client.ping();
+    client.disconnect();
+    // Connections are made behind the scenes; what cannot be asked is decided alone.
+    for (let n = 0; ; n++) {
+      await one.remember('a', `warm-up ${n}`, laterMs, nowMs);
+      if ((await two.remember('a', `warm-up ${n}`, laterMs, nowMs)) === 'seen') break;
+      assert.ok(n < 10_000, 'both gateways reach Redis');
+    }
+    assert.equal(await one.remember('a', 'n', laterMs, nowMs), 'new');
+    assert.equal(await two.remember('a', 'n', laterMs, nowMs), 'seen');
+    changes.length = 0;
+    const away = new Promise<void>((resolve) => {
+      changed = resolve;
+    });
+    await server.kill();
+    await away;
+    assert.equal(changes[0], true);
+    assert.equal(await one.remember('a', 'm', laterMs, nowMs), 'new');
+    assert.equal(await one.remember('a', 'm', laterMs, nowMs), 'seen');
   });
 });
