@@ -45,8 +45,7 @@ export class KeyTable extends KeyTableReader {
   readonly #counts: KeyCounts = { test: 0, live: 0, revoked: 0 };
 
   constructor(options: KeyTableOptions = {}) {
-    const maxByteLength = Math.max(options.maxBytes ?? 4 * 1024 ** 3, 16 * pageBytes);
-    const buffer = new SharedArrayBuffer(16 * pageBytes, { maxByteLength });
+    const buffer = reserve(Math.max(options.maxBytes ?? 4 * 1024 ** 3, firstBytes));
     new Int32Array(buffer, 0, 16)[headerWords.seed] = randomInt(2 ** 32 - 1) | 0;
     super(buffer);
     this.#pages = new PageAllocator(buffer, () => this.refresh());
@@ -297,6 +296,19 @@ export class KeyTable extends KeyTableReader {
     for (let offset = page * pageBytes; offset < end; offset += this.recordBytes(offset)) {
       if (offset === this.#head || this.bytes[offset] === 0) return;
       if ((this.bytes[offset + 1]! & recordFlags.dead) === 0) yield offset;
+    }
+  }
+}
+
+const firstBytes = 16 * pageBytes;
+
+/** A buffer that can grow to `maxBytes`, or as near to that as the system gives address space. */
+function reserve(maxBytes: number): SharedArrayBuffer {
+  for (let maxByteLength = maxBytes; ; maxByteLength = Math.max(firstBytes, maxByteLength / 2)) {
+    try {
+      return new SharedArrayBuffer(firstBytes, { maxByteLength: Math.floor(maxByteLength) });
+    } catch (error) {
+      if (maxByteLength <= firstBytes) throw error;
     }
   }
 }

@@ -147,6 +147,12 @@ export class Registry {
     return this.#dataKeys.unopened;
   }
 
+  /** There are data keys, and none of them is open: no sealed secret can be verified. */
+  get isSealed(): boolean {
+    const { size } = this.#state.plain.data_key;
+    return size > 0 && this.#dataKeys.unopened >= size;
+  }
+
   get tableBytes(): number {
     return this.#state.table.usage.pageBytes;
   }

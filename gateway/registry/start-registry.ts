@@ -91,8 +91,10 @@ export async function startRegistry(options: StartRegistryOptions): Promise<Runn
   }
   return {
     registry,
-    readiness: () =>
-      control !== null && !registry.isFilled ? 'no registry has come from the control plane yet' : null,
+    readiness: () => {
+      if (control !== null && !registry.isFilled) return 'no registry has come from the control plane yet';
+      return registry.isSealed ? 'no data key can be opened; the key provider is away' : null;
+    },
     health: () => ({
       registry: {
         source: control === null ? 'file' : 'control_plane',

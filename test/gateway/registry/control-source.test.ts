@@ -374,7 +374,7 @@ test('data keys whose provider is away leave other keys alone and are opened whe
   await writeFile(`${keyFile}.away`, text);
   const dataKey = Buffer.alloc(dataKeyLength, 9);
   const wrapped = wrapDataKey(parseLocalKey(text)!, 'dk_1', dataKey);
-  const { registry } = await start({ keyFile });
+  const { registry, readiness } = await start({ keyFile });
   const stream = await plane.connection();
   const id = 'ak_live_sealed';
   const box = sealSecret(dataKey, id, 'sk_live_secret');
@@ -387,6 +387,7 @@ test('data keys whose provider is away leave other keys alone and are opened whe
   );
   await plane.acknowledged(1);
   assert.equal(registry.unopenedDataKeys, 1);
+  assert.match(readiness()!, /no data key can be opened/);
   assert.deepEqual(registry.keys.secretsOf(registry.keys.find(id)!, 0), []);
   assert.ok(registry.keys.find('ak_test_other'));
   assert.match(JSON.stringify(logged), /local.key: cannot be read \(ENOENT\)/);
@@ -400,4 +401,5 @@ test('data keys whose provider is away leave other keys alone and are opened whe
   await plane.acknowledged(2);
   assert.deepEqual(registry.keys.secretsOf(registry.keys.find(id)!, 0), ['sk_live_secret']);
   assert.equal(registry.unopenedDataKeys, 0);
+  assert.equal(readiness(), null);
 });
