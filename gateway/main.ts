@@ -21,6 +21,7 @@ import { Exposition } from './telemetry/exposition.ts';
 import { createLog } from './telemetry/log.ts';
 import { createUsageEmission } from './usage/emission.ts';
 import { usageMetrics } from './usage/metrics.ts';
+import { ThresholdReporter } from './usage/threshold-reporter.ts';
 import { claimPort } from './wire/claim-port.ts';
 
 export interface RunningGateway {
@@ -72,6 +73,12 @@ export async function startGateway(
         onFailure: (error) => log.warn({ error: error.message }, 'usage could not be delivered'),
       })
     : null;
+  const thresholds = config.control
+    ? new ThresholdReporter({
+        ...config.control,
+        onFailure: (error) => log.warn({ error: error.message }, 'thresholds could not be told'),
+      })
+    : null;
   const limiterMemory = createLimiterMemory(
     config.limiter.maxCounters === undefined ? {} : { maxCounters: config.limiter.maxCounters },
   );
@@ -94,7 +101,10 @@ export async function startGateway(
       channel.on<{ batch: Uint8Array; events: number }>('usage', ({ batch, events }) =>
         emission?.accept(batch, events),
       );
-      channel.on<ThresholdEvent>('threshold', (event) => logLine('info', 'quota threshold reached', event));
+      channel.on<ThresholdEvent>('threshold', (event) => {
+        logLine('info', 'quota threshold reached', event);
+        thresholds?.report(event);
+      });
     },
     detach: (channel, index) => {
       registry.detach(channel);
@@ -131,6 +141,7 @@ export async function startGateway(
     policies.close();
     await supervisor.stop();
     await followed.close();
+    await thresholds?.close();
     await emission?.close(config.usage?.drainTimeoutMs ?? 0);
     if (admin?.listening) await new Promise((resolve) => admin.close(resolve));
   };

@@ -15,6 +15,10 @@ export interface TestPostgres {
   readonly process: RunningProcess | null;
   /** Makes an empty database and gives its URL. */
   createDatabase(): Promise<string>;
+  /** Ends a private server as a crash would; what was committed is recovered by `start`. */
+  crash(): Promise<void>;
+  /** Starts a private server again after `crash`, at the same address. */
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -54,15 +58,27 @@ export async function startPostgres(
     ...(options.durable ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off']),
     ...(options.settings ?? []),
   ];
-  const started = startProcess(
-    requireTool('postgres'),
-    ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
-    { user, env, cwd: folder },
-  );
-  await started.waitFor(/database system is ready to accept connections/);
+  const launch = async (): Promise<RunningProcess> => {
+    const launched = startProcess(
+      requireTool('postgres'),
+      ['-D', data, '-p', String(port), ...settings.flatMap((setting) => ['-c', setting])],
+      { user, env, cwd: folder },
+    );
+    await launched.waitFor(/database system is ready to accept connections/);
+    return launched;
+  };
+  let started = await launch();
   return {
     ...describe(`postgres://postgres@127.0.0.1:${port}/postgres`),
-    process: started,
+    get process() {
+      return started;
+    },
+    async crash() {
+      await started.stop('SIGQUIT');
+    },
+    async start() {
+      started = await launch();
+    },
     async stop() {
       await started.stop('SIGINT');
       removeFolder(folder);
@@ -73,7 +89,10 @@ export async function startPostgres(
 /** A server that may be shared with other test files of this run; what a test gets is its own database. */
 export async function usePostgres(): Promise<TestPostgres> {
   if (!sharedUrl) return startPostgres();
-  return { ...describe(sharedUrl), process: null, stop: async () => {} };
+  const refuse = async (): Promise<void> => {
+    throw new Error('this server is shared; start a private one');
+  };
+  return { ...describe(sharedUrl), process: null, crash: refuse, start: refuse, stop: async () => {} };
 }
 
 function describe(url: string): Pick<TestPostgres, 'url' | 'port' | 'createDatabase'> {
