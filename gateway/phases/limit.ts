@@ -7,7 +7,7 @@ import type { Decision, LimitSet } from '../limits/limiter.ts';
 import { LimitRefusals } from '../limits/refusals.ts';
 import { readSubjects } from '../limits/subjects.ts';
 import type { Phase, PhaseResult } from '../pipeline.ts';
-import { refusal } from '../refusal.ts';
+import { Refusal } from '../refusal.ts';
 import { routeCacheOf } from './cache.ts';
 
 /** What the answers of a set are made from. */
@@ -16,6 +16,7 @@ interface Answers {
   readonly refusals: LimitRefusals;
 }
 
+const unavailable = new Refusal('limiter_unavailable', ['Retry-After', '1']);
 const answersOf = new WeakMap<LimitSet, Answers>();
 
 export function fieldsOf(set: LimitSet): HeaderFields {
@@ -68,7 +69,7 @@ function conclude(exchange: Exchange, set: LimitSet, decision: Decision): PhaseR
   }
   if (decision.unavailable) {
     exchange.limitOutcome = 'refused';
-    return refusal('limiter_unavailable');
+    return unavailable;
   }
   const { fields, refusals } = answers(set);
   exchange.limitHeaders = fields.write(decision, Math.random());

@@ -109,7 +109,7 @@ export class LocalLimiter implements Limiter {
     return this.#decision;
   }
 
-  /** Counts in new counters what is known to have been spent elsewhere: for each limit an amount, 0 for none. */
+  /** Raises counters to what is known to have been spent elsewhere: for each limit an amount, 0 for none. */
   seed(set: LimitSet, subjects: Subjects, spent: readonly number[], nowMs: number): void {
     const nowUs = Math.floor(nowMs * 1000);
     this.#decision.clear(set.limits.length);
@@ -119,8 +119,10 @@ export class LocalLimiter implements Limiter {
         const prepared = set.limits[i]!;
         this.#check(prepared, i, 0, nowUs);
         const place = this.#places[i]!;
-        const isNew = place.slot < 0 && prepared.limit.kind !== 'concurrency';
-        if (isNew && spent[i]! > 0) this.#spend(prepared, place, spent[i]!, nowUs);
+        if (prepared.limit.kind === 'concurrency') continue;
+        const counted = prepared.limit.kind === 'token_bucket' ? place.value / microTokens : place.value;
+        const missing = Math.ceil(spent[i]! - counted);
+        if (missing > 0) this.#spend(prepared, place, missing, nowUs);
       }
     } finally {
       this.#leave();

@@ -42,7 +42,7 @@ export class AwayPolicy {
     return decision;
   }
 
-  /** Lets the local counters begin where the ledger was last known to be: for each limit what was left, -1 unknown. */
+  /** Brings the local counters to where the ledger was last known to be: for each limit what was left, -1 unknown. */
   seed(set: LimitSet, subjects: Subjects, left: readonly number[], nowMs: number): void {
     if (this.action !== 'local') return;
     const parts = Math.max(1, this.#options.liveGateways());

@@ -48,6 +48,16 @@ class Lane {
   }
 }
 
+/** What the nodes that a cluster names itself are reached with. */
+function credentialsOf(url: string): { username?: string; password?: string; tls?: object } {
+  const { username, password, protocol } = new URL(url);
+  return {
+    ...(username !== '' && { username: decodeURIComponent(username) }),
+    ...(password !== '' && { password: decodeURIComponent(password) }),
+    ...(protocol === 'rediss:' && { tls: {} }),
+  };
+}
+
 const watchMs = 25;
 /** A connection on which nothing has been answered for so long is given up for a new one. */
 const stuckMs = 1500;
@@ -86,7 +96,7 @@ export class RedisLink implements LedgerLink {
     };
     if (this.isCluster) {
       this.#client = new Cluster(urls, {
-        redisOptions: { ...common, maxRetriesPerRequest: 0 },
+        redisOptions: { ...common, ...credentialsOf(urls[0]!), maxRetriesPerRequest: 0 },
         enableOfflineQueue: false,
         clusterRetryStrategy: () => 100,
         retryDelayOnFailover: 50,

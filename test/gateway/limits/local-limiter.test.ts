@@ -254,22 +254,30 @@ const ended = (worker: Worker): Promise<unknown> => new Promise((resolve) => wor
 
 test('all workers of a host together admit exactly the limit', async () => {
   const memory = small();
+  const workers = 4;
   const limits: Limit[] = [
-    bucket(5000, 1, 86_400_000),
-    { kind: 'quota', name: 'daily', limit: 4321, period: 'day' },
+    bucket(100_000, 1, 86_400_000),
+    { kind: 'quota', name: 'daily', limit: 87_654, period: 'day' },
+    { kind: 'sliding_window', name: 'hour', limit: 90_000, windowMs: 3_600_000 },
   ];
+  // They begin together, so that they are in each other's way.
+  const gate = new Int32Array(new SharedArrayBuffer(4));
   const counts = await Promise.all(
-    [1, 2, 3, 4].map(
-      (member) =>
+    Array.from(
+      { length: workers },
+      (_, i) =>
         new Promise<number>((resolve, reject) => {
           const worker = runWorker(
             `const set = new LimitSet(workerData.limits, [], 'r');
+            const { gate, workers } = workerData;
+            if (Atomics.add(gate, 0, 1) + 1 === workers) Atomics.notify(gate, 0);
+            for (let n; (n = Atomics.load(gate, 0)) < workers; ) Atomics.wait(gate, 0, n);
             let admitted = 0;
-            for (let i = 0; i < 3000; i++) {
+            for (let i = 0; i < 40000; i++) {
               if (limiter.take(set, ['k', '', '', '', '', '', ''], 1, workerData.t0).admitted) admitted++;
             }
             parentPort.postMessage(admitted);`,
-            { memory, member, limits, t0 },
+            { memory, member: i + 1, limits, t0, gate, workers },
           );
           worker.once('message', resolve).once('error', reject);
         }),
@@ -277,8 +285,9 @@ test('all workers of a host together admit exactly the limit', async () => {
   );
   assert.equal(
     counts.reduce((sum, count) => sum + count, 0),
-    4321,
+    87_654,
   );
+  assert.ok(counts.filter((count) => count > 0).length > 1, 'more than one of them was admitted');
 });
 
 test('a worker that dies in the middle of a decision neither wedges the others nor keeps its slots', async () => {

@@ -6,6 +6,7 @@ import { type Decision, LimitSet } from '../../../gateway/limits/limiter.ts';
 import { LocalLimiter } from '../../../gateway/limits/local/local-limiter.ts';
 import { createLimiterMemory } from '../../../gateway/limits/memory/memory.ts';
 import { type AwayAction, AwayPolicy } from '../../../gateway/limits/redis/away-policy.ts';
+import { Census } from '../../../gateway/limits/redis/census.ts';
 import { ExactLimiter } from '../../../gateway/limits/redis/exact-limiter.ts';
 import { LeasedLimiter } from '../../../gateway/limits/redis/leased-limiter.ts';
 import { RedisLink } from '../../../gateway/limits/redis/redis-link.ts';
@@ -246,6 +247,71 @@ test('leased: callers met while Redis is away are forgotten again', async () => 
     assert.equal(limiter.activeSubjects, 0);
   } finally {
     await harness.stop();
+  }
+});
+
+test('leased: a second absence does not give out again what was spent since the first', async () => {
+  const harness = await Harness.start('leased', 'local');
+  try {
+    const subjects = freshSubjects();
+    let admitted = 0;
+    const spend = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) if ((await harness.take(quota(100), subjects)).admitted) admitted++;
+    };
+    await spend(10);
+    harness.proxy.cut();
+    await harness.until(() => harness.isAway);
+    await spend(20);
+    harness.proxy.mend();
+    await harness.until(() => !harness.isAway);
+    await spend(60);
+    harness.proxy.cut();
+    await harness.until(() => harness.isAway);
+    await spend(100);
+    assert.ok(admitted <= 100 && admitted >= 85, `${admitted}`);
+  } finally {
+    await harness.stop();
+  }
+});
+
+test('living gateways are counted in Redis', async () => {
+  const redis = await startRedis();
+  const links = [new RedisLink({ url: redis.url }), new RedisLink({ url: redis.url })] as const;
+  const [one, two] = [new Census(links[0], 'one'), new Census(links[1], 'two')];
+  try {
+    for (const link of links) await link.ready(2000);
+    await one.beat();
+    assert.equal(one.live, 1);
+    await two.beat();
+    await one.beat();
+    assert.deepEqual([one.live, two.live], [2, 2]);
+    await redis.kill();
+    await one.beat();
+    assert.equal(one.live, 2);
+  } finally {
+    await one.leave();
+    await two.leave();
+    for (const link of links) await link.close();
+    await redis.stop();
+  }
+});
+
+test('a gateway that leaves is not counted any more', async () => {
+  const redis = await startRedis();
+  const link = new RedisLink({ url: redis.url });
+  const [one, two] = [new Census(link, 'one'), new Census(link, 'two')];
+  try {
+    await link.ready(2000);
+    await two.beat();
+    await one.beat();
+    assert.equal(one.live, 2);
+    await two.leave();
+    await one.beat();
+    assert.equal(one.live, 1);
+  } finally {
+    await one.leave();
+    await link.close();
+    await redis.stop();
   }
 });
 
