@@ -16,6 +16,7 @@ const commands: Record<string, () => Promise<{ readonly command: Command }>> = {
   rollback: () => import('./commands/rollback.ts'),
   history: () => import('./commands/history.ts'),
   'keys import': () => import('./commands/keys-import.ts'),
+  'secrets rewrap': () => import('./commands/secrets-rewrap.ts'),
   'audit verify': () => import('./commands/audit-verify.ts'),
   'cache purge': () => import('./commands/cache-purge.ts'),
   token: () => import('./commands/token.ts'),

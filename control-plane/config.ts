@@ -2,6 +2,7 @@ import type { Declaration } from '#contract/declaration.ts';
 import { type AlertsConfig, defaultAlerts, readAlertsConfig } from './alerts/config.ts';
 import type { OidcSettings } from './identity/oidc.ts';
 import type { OnboardingSettings } from './onboarding/settings.ts';
+import { defaultSecrets, readSecretsConfig, type SecretsConfig } from './secrets/open-providers.ts';
 import { defaultUsage, readUsageConfig, type UsageConfig } from './usage/config.ts';
 import { defaultWebhooks, readWebhooksConfig, type WebhooksConfig } from './webhooks/config.ts';
 
@@ -22,6 +23,7 @@ export interface ControlPlaneConfig {
   readonly usage: UsageConfig;
   readonly throttle: Throttle;
   readonly webhooks: WebhooksConfig;
+  readonly secrets: SecretsConfig;
   /** The organisation's identity provider. */
   readonly oidc: OidcSettings | null;
   readonly alerts: AlertsConfig;
@@ -74,6 +76,7 @@ export function decideConfig(options: ControlPlaneOptions): ControlPlaneConfig {
     usage: options.usage ?? defaultUsage,
     throttle: options.throttle ?? defaultThrottle,
     webhooks: options.webhooks ?? defaultWebhooks,
+    secrets: options.secrets ?? defaultSecrets,
     oidc: options.oidc ?? null,
     alerts: options.alerts ?? defaultAlerts,
     onboarding: options.onboarding ?? {},
@@ -138,6 +141,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     maxBodyBytes: integer('TOLLGATE_MAX_BODY_BYTES', 1024, 1 << 30),
     usage: readUsageConfig(env, errors),
     webhooks: readWebhooksConfig(env, errors),
+    secrets: readSecretsConfig(env, errors),
     oidc: readOidc(text, errors),
     alerts: readAlertsConfig(env, errors),
   };

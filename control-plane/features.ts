@@ -17,6 +17,7 @@ import { portal } from './portal/routes.ts';
 import { registry } from './registry/routes.ts';
 import { configuration } from './resources/history.ts';
 import { resources } from './resources/routes.ts';
+import { secretsAdministration } from './secrets/routes.ts';
 import { telemetry } from './telemetry/routes.ts';
 import { usage } from './usage/feature.ts';
 import { webhooks } from './webhooks/feature.ts';
@@ -38,6 +39,7 @@ export const features: readonly Feature[] = [
   resources,
   configuration,
   audit,
+  secretsAdministration,
   registry,
   portal,
   usage,

@@ -1,6 +1,5 @@
 import { mkdirSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import type { FastifyBaseLogger } from 'fastify';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { Registry as MetricsRegistry } from 'prom-client';
@@ -14,7 +13,7 @@ import { addThrottle } from './http/throttle.ts';
 import { Authenticator } from './identity/authenticator.ts';
 import { RegistryFeed } from './registry/feed.ts';
 import { seedDeclaration } from './resources/seeding.ts';
-import { openLocalProvider, readLocalKey } from './secrets/local-provider.ts';
+import { openProviders } from './secrets/open-providers.ts';
 import { SecretBox } from './secrets/secret-box.ts';
 import { makeServer } from './server.ts';
 
@@ -54,7 +53,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       onError: (error) => log.error({ err: error }, 'database connection'),
     });
     closing.push(() => db.close());
-    const provider = openLocalProvider(readLocalKey(join(config.dataDir ?? '.tollgate', 'local.key')));
+    const providers = openProviders(config.secrets, config.dataDir);
     const feed = new RegistryFeed(db, log);
     let url = '';
     const context: Context = {
@@ -62,7 +61,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       url: () => config.publicUrl ?? url,
       db,
       audit: new AuditLog(),
-      secrets: new SecretBox(db, provider),
+      secrets: new SecretBox(db, providers),
       auth: new Authenticator(config.operatorToken, config.gatewayToken),
       feed,
       metrics: new MetricsRegistry(),
@@ -70,7 +69,12 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       now: () => new Date(),
       onClose: (work) => closing.push(work),
     };
-    await context.secrets.warm();
+    await context.secrets.warm().catch((error: Error) => {
+      log.error(
+        { err: error.cause ?? error },
+        'the key provider does not answer; no secrets can be made yet',
+      );
+    });
     if (options.declaration) await seedDeclaration(context, options.declaration);
     await feed.start();
     closing.push(() => feed.close());

@@ -5,6 +5,7 @@ import type { FastifyRequest, Feature } from '../context.ts';
 import { callers, problemReplies } from '../http/openapi.ts';
 import { makePage, pageQuery, parseCursor } from '../http/pagination.ts';
 import { notFound, ProblemError } from '../http/problem.ts';
+import { publishEvent } from '../webhooks/publish.ts';
 import {
   decideAccessRequest,
   deleteGrant,
@@ -68,6 +69,11 @@ export const accessDecisions: Feature = (app, context) => {
       if (status === 'approved') {
         const { app_id: appId, environment } = before;
         await putGrant(tx, { appId, environment, audiences, grantedBy: decidedBy });
+        await publishEvent(tx, {
+          type: 'app.approved',
+          accountId: before.account_id,
+          payload: { app_id: appId, environment, note },
+        });
       }
       const after = presentRequest((await findAccessRequest(tx, id))!);
       await audit.record(tx, originOf(request), {
