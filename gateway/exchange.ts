@@ -1,13 +1,17 @@
 import type { Duplex } from 'node:stream';
 import type { Consumer } from '#contract/access.ts';
-import { type ProblemCode, problems } from '#contract/problems.ts';
+import type { ProblemCode } from '#contract/problems.ts';
 import type { Key } from '#contract/registry.ts';
 import type { CacheState, LimitOutcome } from '#contract/usage.ts';
 import type { CompiledRoute } from './compile.ts';
 import type { KnownKey } from './credentials/key-lookup.ts';
 import { type Refusal, refusal } from './refusal.ts';
 import type { UpstreamCall, UpstreamFailure, UpstreamHandler } from './upstream/client.ts';
+import { failureRefusal } from './upstream/failures.ts';
+import { BodyCollector } from './wire/body-collector.ts';
 import type { BodyReceiver, Downstream } from './wire/downstream.ts';
+import type { RequestHead } from './wire/request-head.ts';
+import { joinConnections } from './wire/tunnel.ts';
 
 /** What the exchange reports to: the gateway that made it. */
 export interface ExchangeObserver {
@@ -21,39 +25,12 @@ export interface ExchangeHandler extends ExchangeObserver {
   handle(exchange: Exchange): void;
 }
 
-/** The head of a request, as a wire has parsed it. */
-export interface RequestHead {
-  readonly method: string;
-  /** Path and query as sent (origin form). */
-  readonly target: string;
-  /** Flat, names in lower case, values without surrounding white space. Framing fields may be among them. */
-  readonly headers: string[];
-  /** Lower case, with the port if one was sent. */
-  readonly host: string;
-  readonly secure: boolean;
-  readonly remoteAddress: string;
-  readonly httpVersion: '1.0' | '1.1' | '2';
-  /** -1 when chunked, 0 when there is none. */
-  readonly bodyLength: number;
-  /** The first protocol of Upgrade when Connection names it, else null. */
-  readonly upgrade: string | null;
-  /** Lower-case names that Connection lists besides close, keep-alive and upgrade; null when none. */
-  readonly connectionFields: readonly string[] | null;
-}
-
 /** Something whose flow the client's speed governs: an upstream call, or a seat in a shared flight. */
 export interface ResponseSource {
   pause(): void;
   resume(): void;
   abort(): void;
 }
-
-const failureCodes: Record<UpstreamFailure, ProblemCode> = {
-  unreachable: 'upstream_unreachable',
-  reset: 'upstream_reset',
-  invalid: 'upstream_invalid',
-  timeout: 'upstream_timeout',
-};
 
 /**
  * One request and its response: all that a phase sees. It is also the handler of its own upstream call, so that the
@@ -320,7 +297,7 @@ export class Exchange implements UpstreamHandler, BodyReceiver {
   onError(failure: UpstreamFailure): void {
     this.call = null;
     if (this.headSent) this.abandon();
-    else this.refuse(refusal(failureCodes[failure]));
+    else this.refuse(failureRefusal(failure));
   }
 
   onDrain(): void {
@@ -333,85 +310,6 @@ export class Exchange implements UpstreamHandler, BodyReceiver {
       return;
     }
     const client = this.downstream.switchProtocols(this.responseHeaders);
-    tunnel(client.socket, client.head, upstream, head, () => this.#finish());
-  }
-}
-
-/** The status that a failure is answered with, for those who answer in the exchange's place. */
-export function failureStatus(failure: UpstreamFailure): number {
-  return problems[failureCodes[failure]].status;
-}
-
-export function failureRefusal(failure: UpstreamFailure): Refusal {
-  return refusal(failureCodes[failure]);
-}
-
-function tunnel(
-  client: Duplex,
-  clientHead: Buffer,
-  upstream: Duplex,
-  upstreamHead: Buffer,
-  done: () => void,
-): void {
-  const close = (): void => {
-    client.destroy();
-    upstream.destroy();
-    done();
-  };
-  client.on('error', close).on('close', close);
-  upstream.on('error', close).on('close', close);
-  if (upstreamHead.length > 0) client.write(upstreamHead);
-  if (clientHead.length > 0) upstream.write(clientHead);
-  client.pipe(upstream);
-  upstream.pipe(client);
-}
-
-class BodyCollector implements BodyReceiver {
-  readonly result: Promise<Buffer | null>;
-  readonly #exchange: Exchange;
-  readonly #maxBytes: number;
-  readonly #chunks: Buffer[] = [];
-  #size = 0;
-  #resolve!: (body: Buffer | null) => void;
-  #reject!: (error: Error) => void;
-
-  constructor(exchange: Exchange, maxBytes: number) {
-    this.#exchange = exchange;
-    this.#maxBytes = maxBytes;
-    this.result = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    exchange.downstream.readBody(this);
-  }
-
-  onBody(chunk: Buffer): boolean {
-    this.#size += chunk.length;
-    this.#exchange.bytesIn = this.#size;
-    if (this.#size > this.#maxBytes) {
-      this.#chunks.length = 0;
-      this.#resolve(null);
-      return true;
-    }
-    this.#chunks.push(chunk);
-    return true;
-  }
-
-  onBodyEnd(): void {
-    if (this.#size > this.#maxBytes) return;
-    const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#size);
-    this.#exchange.body = body;
-    this.#resolve(body);
-  }
-
-  onBodyError(): void {
-    this.#reject(new ClientGone());
-  }
-}
-
-/** The client broke off while its body was being read; there is nobody to answer. */
-export class ClientGone extends Error {
-  constructor() {
-    super('the client left before its body was whole');
+    joinConnections(client, { socket: upstream, head }, () => this.#finish());
   }
 }

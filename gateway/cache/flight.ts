@@ -1,6 +1,6 @@
-import { failureRefusal } from '../exchange.ts';
 import { Refusal, refusal } from '../refusal.ts';
 import type { UpstreamCall, UpstreamFailure, UpstreamHandler } from '../upstream/client.ts';
+import { failureRefusal } from '../upstream/failures.ts';
 import { answerFrom } from './answer.ts';
 import { BodyRelay } from './body-relay.ts';
 import { emptyResponseDirectives } from './cache-control.ts';

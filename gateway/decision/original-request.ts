@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { RequestHead } from '../exchange.ts';
+import type { RequestHead } from '../wire/request-head.ts';
 
 /** Fields by which a proxy tells of the request that it asks about; they are not part of it. */
 const aboutOriginal = new Set([

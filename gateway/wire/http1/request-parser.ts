@@ -1,4 +1,4 @@
-import type { RequestHead } from '../../exchange.ts';
+import type { RequestHead } from '../request-head.ts';
 import { parseAuthority } from './authority.ts';
 import type { RequestFault } from './faults.ts';
 import { type Cursor, type Reading, readFields } from './fields.ts';

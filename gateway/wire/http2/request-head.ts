@@ -1,9 +1,9 @@
-import type { RequestHead } from '../../exchange.ts';
 import { parseAuthority } from '../http1/authority.ts';
 import type { RequestFault } from '../http1/faults.ts';
 import { parseContentLength } from '../http1/framing.ts';
 import { isToken } from '../http1/grammar.ts';
 import { parseTarget } from '../http1/request-line.ts';
+import type { RequestHead } from '../request-head.ts';
 
 export interface Http2Head extends RequestHead {
   readonly expectsContinue: boolean;
