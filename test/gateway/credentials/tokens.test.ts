@@ -187,6 +187,19 @@ describe('hostile tokens', () => {
     assert.equal(typeof (await tokens.verify(await issuer.sign({ exp }, { kid: 'rsa' }), nowMs)), 'object');
   });
 
+  test('ten thousand different ones leave nothing behind', async () => {
+    const tokens = tokensOf();
+    await tokens.prepare(nowMs);
+    const fetched = issuer.fetches.count;
+    const [header, payload] = (await issuer.sign({ exp }, { kid: 'ec' })).split('.');
+    for (let n = 0; n < 10_000; n++) {
+      const answer = tokens.verify(`${header}.${payload}x${n}.${n}`, nowMs);
+      if (n % 100 === 0) assert.equal(await answer, 'invalid');
+    }
+    assert.equal(tokens.cachedBytes, 0);
+    assert.equal(issuer.fetches.count, fetched);
+  });
+
   test('the memory for verified tokens is bounded', async () => {
     const tokens = tokensOf({}, 4000);
     for (let n = 0; n < 20; n++) {
