@@ -16,6 +16,7 @@ export function formatBanner(dataDir: string, endpoints: Endpoints, demoKey: Dem
     'Tollgate runs.',
     '',
     `  gateway        ${endpoints.gateway}`,
+    ...(endpoints.gateway_tls ? [`  gateway TLS    ${endpoints.gateway_tls}`] : []),
     `  gateway admin  ${endpoints.admin}  (/healthz, /readyz, /metrics)`,
     `  control plane  ${endpoints.control}  (console; API at /openapi.json)`,
     `  sandbox        ${endpoints.sandbox}`,

@@ -8,6 +8,8 @@ export interface Endpoints {
   readonly admin: string;
   readonly control: string;
   readonly sandbox: string;
+  /** Where TLS is on. */
+  readonly gateway_tls?: string;
 }
 
 /** Where the control plane is and what opens it. */

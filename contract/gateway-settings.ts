@@ -33,8 +33,10 @@ export const gatewaySettingsSchema = Type.Object(
         {
           host: Type.Optional(Type.String({ minLength: 1 })),
           port: Type.Optional(port),
-          certificate: Type.String({ description: 'PEM file.' }),
-          key: Type.String({ description: 'PEM file.' }),
+          certificate: Type.Optional(
+            Type.String({ description: 'PEM file, for names that the registry has no certificate of.' }),
+          ),
+          key: Type.Optional(Type.String({ description: 'PEM file.' })),
         },
         closed,
       ),

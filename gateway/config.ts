@@ -13,8 +13,8 @@ export interface GatewayConfig {
   readonly tls: {
     readonly host: string;
     readonly port: number;
-    readonly certificate: string;
-    readonly key: string;
+    /** For names without a certificate in the registry; null: handshakes for such names fail. */
+    readonly files: { readonly certificate: string; readonly key: string } | null;
   } | null;
   /** Null: no admin listener. */
   readonly admin: { readonly host: string; readonly port: number; readonly tls: AdminTlsFiles | null } | null;
@@ -57,6 +57,8 @@ export interface GatewayOverrides {
   readonly configFolder?: string;
   readonly listenHost?: string;
   readonly listenPort?: number;
+  /** Opens the TLS listener. */
+  readonly tlsPort?: number;
   readonly adminHost?: string;
   readonly adminPort?: number;
   readonly workers?: number;
@@ -130,20 +132,26 @@ export function resolveConfig(
   if (settings.cache?.redis === true && redisUrl === null) {
     errors.push('gateway.cache.redis: needs gateway.redisUrl or REDIS_URL');
   }
+  if ((settings.tls?.certificate === undefined) !== (settings.tls?.key === undefined)) {
+    errors.push('gateway.tls: certificate and key belong together');
+  }
   const config: GatewayConfig = {
     listen: {
       host: overrides.listenHost ?? text('TOLLGATE_LISTEN_HOST') ?? settings.listen?.host ?? '0.0.0.0',
       port:
         overrides.listenPort ?? integer('TOLLGATE_LISTEN_PORT', 0, 65_535) ?? settings.listen?.port ?? 8080,
     },
-    tls: settings.tls
-      ? {
-          host: settings.tls.host ?? '0.0.0.0',
-          port: settings.tls.port ?? 8443,
-          certificate: settings.tls.certificate,
-          key: settings.tls.key,
-        }
-      : null,
+    tls:
+      settings.tls || overrides.tlsPort !== undefined
+        ? {
+            host: settings.tls?.host ?? overrides.listenHost ?? '0.0.0.0',
+            port: overrides.tlsPort ?? settings.tls?.port ?? 8443,
+            files:
+              settings.tls?.certificate !== undefined && settings.tls.key !== undefined
+                ? { certificate: settings.tls.certificate, key: settings.tls.key }
+                : null,
+          }
+        : null,
     admin: {
       host: overrides.adminHost ?? text('TOLLGATE_ADMIN_HOST') ?? settings.admin?.host ?? '127.0.0.1',
       port: adminPort,

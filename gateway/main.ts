@@ -27,6 +27,8 @@ import { claimPort } from './wire/claim-port.ts';
 export interface RunningGateway {
   /** Base address of the traffic listener. */
   readonly url: string;
+  /** Of the TLS listener, if there is one. */
+  readonly tlsUrl: string | null;
   readonly adminUrl: string | null;
   /** Why requests cannot be served yet, or null. */
   readiness(): string | null;
@@ -146,11 +148,13 @@ export async function startGateway(
     if (admin?.listening) await new Promise((resolve) => admin.close(resolve));
   };
   let port: number;
+  let tlsPort: number;
   let adminUrl: string | null = null;
   try {
     if (admin && config.admin) adminUrl = await listen(admin, config.admin);
     await claimPort(config.listen.host, config.listen.port);
-    ({ port } = await supervisor.start());
+    if (config.tls) await claimPort(config.tls.host, config.tls.port);
+    ({ port, tlsPort } = await supervisor.start());
   } catch (error) {
     await close();
     throw error;
@@ -159,6 +163,7 @@ export async function startGateway(
     config.listen.host === '0.0.0.0' || config.listen.host === '::' ? '127.0.0.1' : config.listen.host;
   return {
     url: `http://${host}:${port}`,
+    tlsUrl: tlsPort === 0 ? null : `https://${host}:${tlsPort}`,
     adminUrl,
     readiness,
     declare: async (objects) => {

@@ -27,6 +27,7 @@ import { Http1Client } from './upstream/http1/client.ts';
 import { UndiciClient } from './upstream/undici-client.ts';
 import { openCountries } from './usage/country.ts';
 import { createUsageRecorder, type UsageRecorder } from './usage/recorder.ts';
+import { Certificates } from './wire/certificates.ts';
 import type { RequestFault } from './wire/http1/faults.ts';
 import { type Listeners, openListeners } from './wire/listeners.ts';
 import { TimerWheel } from './wire/timers/timer-wheel.ts';
@@ -67,10 +68,15 @@ metrics.collected(
     })),
 );
 
+const certificates = new Certificates();
 const registry = new WorkerRegistry({
   share: shared.registry as RegistryShare,
   channel,
   onRouting: (routing) => gateway.route(routing),
+  onCertificates: (opened) =>
+    certificates.set(opened, (id, error) =>
+      log.error({ certificate: id, error: error.message }, 'a certificate cannot be used'),
+    ),
 });
 
 const tokens = new Tokens(config.issuers, {
@@ -195,6 +201,7 @@ const listening = openListeners({
   config,
   handler: gateway,
   wheel,
+  certificates,
   port,
   tlsPort,
   onFault: (fault) => malformed.set(fault, (malformed.get(fault) ?? 0) + 1),

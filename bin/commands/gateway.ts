@@ -20,6 +20,7 @@ const flags = {
   cache: { kind: 'boolean', summary: 'With --upstream: turn the response cache on' },
   config: { kind: 'text', value: 'FILE', summary: 'Configuration file' },
   listen: { kind: 'port', summary: 'Port for traffic; 0 is any free one; else the configuration, 8080' },
+  'tls-port': { kind: 'port', summary: 'Open a TLS listener too, with the certificates of the registry' },
   host: { kind: 'text', value: 'ADDRESS', summary: 'Address for traffic; else the configuration, 0.0.0.0' },
   'admin-port': { kind: 'port', summary: 'Port for health and metrics; else the configuration, 8081' },
   workers: { kind: 'integer', summary: 'Worker threads; else TOLLGATE_WORKERS, one for each core' },
@@ -49,6 +50,7 @@ SIGHUP reads the file's resources again.`,
       ...(values.config === undefined ? {} : { configFolder: dirname(values.config) }),
       ...(values.listen === undefined ? {} : { listenPort: values.listen }),
       ...(values.host === undefined ? {} : { listenHost: values.host }),
+      ...(values['tls-port'] === undefined ? {} : { tlsPort: values['tls-port'] }),
       ...(values['admin-port'] === undefined ? {} : { adminPort: values['admin-port'] }),
       ...(values.workers === undefined ? {} : { workers: values.workers }),
       ...(values['data-dir'] === undefined ? {} : { dataDir: values['data-dir'] }),
@@ -75,7 +77,11 @@ SIGHUP reads the file's resources again.`,
       });
     }
     announceReady(
-      { gateway: gateway.url, ...(gateway.adminUrl ? { admin: gateway.adminUrl } : {}) },
+      {
+        gateway: gateway.url,
+        ...(gateway.tlsUrl ? { gateway_tls: gateway.tlsUrl } : {}),
+        ...(gateway.adminUrl ? { admin: gateway.adminUrl } : {}),
+      },
       values.json,
     );
     return runUntilSignal(() => gateway.close());

@@ -20,6 +20,7 @@ the control plane is away. DATABASE_URL puts the data into PostgreSQL, REDIS_URL
   flags: {
     'data-dir': { kind: 'text', value: 'DIR', summary: 'Where data are kept', default: defaultDataDir },
     'gateway-port': { kind: 'port', summary: 'Port for traffic', default: 8080 },
+    'tls-port': { kind: 'port', summary: 'Port for traffic over TLS, where tenants are served; else none' },
     'admin-port': { kind: 'port', summary: "Port for the gateway's health and metrics", default: 8081 },
     'control-port': { kind: 'port', summary: 'Port of the control plane', default: 8140 },
     'sandbox-port': { kind: 'port', summary: 'Port of the sandbox', default: 8150 },
@@ -75,6 +76,7 @@ the control plane is away. DATABASE_URL puts the data into PostgreSQL, REDIS_URL
           ...['gateway', '--data-dir', join(folder.path, 'gateway'), '--config', config],
           ...['--control', `http://127.0.0.1:${controlPort}`],
           ...['--listen', urls === null ? String(values['gateway-port']) : portOf(urls.gateway)],
+          ...tlsFlag(urls === null ? values['tls-port'] : urls.gateway_tls && portOf(urls.gateway_tls)),
           ...['--admin-port', urls === null ? String(values['admin-port']) : portOf(urls.admin)],
         ],
         env,
@@ -82,11 +84,15 @@ the control plane is away. DATABASE_URL puts the data into PostgreSQL, REDIS_URL
         report,
       });
       planes.push(control, gateway);
-      const [{ control: controlUrl = '' }, { gateway: gatewayUrl = '', admin = '' }] = await Promise.all([
-        control.ready,
-        gateway.ready,
-      ]);
-      const endpoints: Endpoints = { gateway: gatewayUrl, admin, control: controlUrl, sandbox: sandbox.url };
+      const [{ control: controlUrl = '' }, { gateway: gatewayUrl = '', gateway_tls: tlsUrl, admin = '' }] =
+        await Promise.all([control.ready, gateway.ready]);
+      const endpoints: Endpoints = {
+        gateway: gatewayUrl,
+        admin,
+        control: controlUrl,
+        sandbox: sandbox.url,
+        ...(tlsUrl ? { gateway_tls: tlsUrl } : {}),
+      };
       const demoKey = await provideDemoKey(folder.path, { url: controlUrl, token: folder.operatorToken });
       await waitForRegistry(endpoints, demoKey);
       writeEndpoints(folder.path, endpoints);
@@ -101,4 +107,8 @@ the control plane is away. DATABASE_URL puts the data into PostgreSQL, REDIS_URL
 
 function portOf(url: string | undefined): string {
   return new URL(url ?? '').port;
+}
+
+function tlsFlag(port: number | string | undefined): string[] {
+  return port === undefined ? [] : ['--tls-port', String(port)];
 }

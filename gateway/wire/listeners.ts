@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { GatewayConfig } from '../config.ts';
 import type { ExchangeHandler } from '../exchange.ts';
+import type { Certificates } from './certificates.ts';
 import type { RequestFault } from './http1/faults.ts';
 import { WireServer, type WireServerOptions } from './http1/server.ts';
 import { NodeHttp2Acceptor } from './http2/acceptor.ts';
@@ -21,6 +22,8 @@ export interface ListenerOptions {
   readonly config: GatewayConfig;
   readonly handler: ExchangeHandler;
   readonly wheel: TimerWheel;
+  /** Chosen by server name, before the configured one. */
+  readonly certificates: Certificates;
   /** What other workers listen on already, or what is configured; 0 takes any. */
   readonly port: number;
   readonly tlsPort: number;
@@ -45,7 +48,12 @@ export async function openListeners(options: ListenerOptions): Promise<Listeners
     ? new WireServer(handler, {
         ...settings,
         http2: http2(),
-        tls: { cert: readFileSync(config.tls.certificate), key: readFileSync(config.tls.key) },
+        tls: {
+          ...(config.tls.files
+            ? { cert: readFileSync(config.tls.files.certificate), key: readFileSync(config.tls.files.key) }
+            : {}),
+          SNICallback: options.certificates.select,
+        },
       })
     : null;
   await plain.listen({ host: config.listen.host, port: options.port, reusePort: true });

@@ -1,3 +1,5 @@
+// The X.509 library expects it to be there.
+import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 

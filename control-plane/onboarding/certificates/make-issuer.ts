@@ -3,9 +3,8 @@ import type { Database } from '../../database/database.ts';
 import type { SecretBox } from '../../secrets/secret-box.ts';
 import type { DnsProvider } from '../dns/provider.ts';
 import type { Onboarding } from '../settings.ts';
-import { AcmeIssuer, makeAccountKey } from './acme.ts';
 import type { CertificateIssuer } from './issuer.ts';
-import { type CertificateWithKey, issueFromAuthority, makeAuthority } from './local-authority.ts';
+import type { CertificateWithKey } from './local-authority.ts';
 
 const selfSignedDays = 90;
 
@@ -17,16 +16,18 @@ export interface IssuerParts {
   readonly now: () => Date;
 }
 
-/** The issuer that the settings name, with the account or authority that all instances share. */
+/** The issuer that the settings name (its library is loaded only now), with the account or authority that all instances share. */
 export async function makeIssuer(parts: IssuerParts): Promise<CertificateIssuer> {
   const { tls, baseDomain } = parts.onboarding;
   if (tls.issuer === 'self-signed') {
     const authority = await provideAuthority(parts);
+    const { issueFromAuthority } = await import('./local-authority.ts');
     return {
       kind: 'self-signed',
       issue: (names) => issueFromAuthority(authority, names, selfSignedDays, parts.now().getTime()),
     };
   }
+  const { AcmeIssuer, makeAccountKey } = await import('./acme.ts');
   const name = `acme:${tls.directoryUrl}`;
   const { key } = await provideSecret(parts, name, async () => ({
     key: await makeAccountKey(),
@@ -57,9 +58,10 @@ export function challengeName(domain: string, baseDomain: string): string {
 
 /** The local authority, made on first use; its root is what clients are told to trust. */
 export async function provideAuthority(parts: IssuerParts): Promise<CertificateWithKey> {
-  const { key, certificate } = await provideSecret(parts, 'authority', () =>
-    makeAuthority('Tollgate local authority', parts.now().getTime()),
-  );
+  const { key, certificate } = await provideSecret(parts, 'authority', async () => {
+    const { makeAuthority } = await import('./local-authority.ts');
+    return makeAuthority('Tollgate local authority', parts.now().getTime());
+  });
   return { key, certificate: certificate! };
 }
 
