@@ -24,7 +24,7 @@ export interface FlightControl {
   /** Looks elsewhere (other workers, second level) before the upstream is asked; null: nowhere to look. */
   look(flight: Flight): Found | Promise<Found> | null;
   /** The answer has come and will be stored once it is whole. */
-  learn(record: ResponseRecord): void;
+  learn(flight: Flight, record: ResponseRecord): void;
   store(record: ResponseRecord): void;
   /** A response that has been validated: to answer from, and to store unless it may not be. */
   renew(record: ResponseRecord, stored: boolean): StoredResponse;

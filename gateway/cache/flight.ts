@@ -3,25 +3,19 @@ import type { UpstreamCall, UpstreamFailure, UpstreamHandler } from '../upstream
 import { failureRefusal } from '../upstream/failures.ts';
 import { answerFrom } from './answer.ts';
 import { BodyRelay } from './body-relay.ts';
-import { emptyResponseDirectives } from './cache-control.ts';
 import { type CacheStatus, cacheName, serializeCacheStatus } from './cache-status.ts';
-import { identifies, isNotModified, notModifiedHeaders } from './conditional.ts';
+import { identifies, notModifiedHeaders } from './conditional.ts';
 import type { Found } from './elsewhere.ts';
-import { firstField } from './fields.ts';
 import type { FlightControl } from './flight-control.ts';
 import type { Release } from './flight-locks.ts';
-import { currentAge, dateOf, satisfiesRequest } from './freshness.ts';
+import { currentAge } from './freshness.ts';
+import { renew } from './renewal.ts';
 import type { CacheRequest } from './request.ts';
 import { type Carrier, Seat } from './seat.ts';
+import { ageOf, isCurrent, mayShare } from './sharing.ts';
 import { isServerError } from './status-codes.ts';
 import { type Judgement, judge } from './storability.ts';
-import {
-  freshenHeaders,
-  type ResponseRecord,
-  recordOf,
-  type StoredResponse,
-  storedHeaders,
-} from './stored-response.ts';
+import { type ResponseRecord, recordOf, type StoredResponse, storedHeaders } from './stored-response.ts';
 import { selectingKey } from './vary.ts';
 
 /**
@@ -168,12 +162,14 @@ export class Flight implements UpstreamHandler, Carrier {
     this.#record = record;
     this.#bodyLength = bodyLength;
     const { stale } = this.leader;
-    // The origin has said something newer that may not be kept.
-    if (record === null && stale !== null && !isServerError(status)) this.#control.drop(stale);
+    // The origin has said something newer of the resource that may not be kept. Refusals are about the request.
+    if (record === null && stale !== null && (status < 400 || status === 404 || status === 410)) {
+      this.#control.drop(stale);
+    }
     const tooLarge = bodyLength > this.#control.maxObjectBytes;
     this.#relay = new BodyRelay(record !== null && !tooLarge);
     if (record === null) this.#control.onUncacheable(this, judged.refused!);
-    else this.#control.learn(record);
+    else this.#control.learn(this, record);
     if (!this.open) this.#close();
     const leader = this.#leaderSeat;
     for (const seat of [...this.#seats]) if (seat !== leader) this.#board(seat);
@@ -182,17 +178,8 @@ export class Flight implements UpstreamHandler, Carrier {
   }
 
   #judge(status: number, headers: readonly string[], now: number): Judgement {
-    const { leader } = this;
-    return judge(
-      {
-        method: 'GET',
-        noStore: leader.directives.noStore,
-        authorization: leader.authorization,
-        consumer: leader.consumer !== null,
-      },
-      { status, headers, requestTimeMs: this.#requestTimeMs, responseTimeMs: now },
-      this.#control.policy,
-    );
+    const response = { status, headers, requestTimeMs: this.#requestTimeMs, responseTimeMs: now };
+    return judge(this.leader.judged, response, this.#control.policy);
   }
 
   #recordOf(status: number, headers: readonly string[], judged: Judgement, now: number): ResponseRecord {
@@ -234,12 +221,12 @@ export class Flight implements UpstreamHandler, Carrier {
   #board(seat: Seat): void {
     const record = this.#record;
     const now = this.#control.now();
-    if (record === null || !this.#mayShare(seat.request, record, now)) {
+    if (record === null || !mayShare(seat.request, record, now)) {
       this.#letGo(seat);
       return;
     }
     const { exchange } = seat.request;
-    const ageMs = record.initialAgeMs + Math.max(0, now - record.responseTimeMs);
+    const ageMs = ageOf(record, now);
     const headers = [...record.headers, 'Age', String(Math.floor(ageMs / 1000))];
     exchange.cacheState = 'collapsed';
     exchange.cacheStatus = serializeCacheStatus({
@@ -255,7 +242,7 @@ export class Flight implements UpstreamHandler, Carrier {
   #sendHead(seat: Seat, status: number, headers: string[], now: number): void {
     const { request } = seat;
     seat.stopWaiting();
-    if (request.condition && this.#record !== null && this.#isCurrent(request, this.#record, now)) {
+    if (request.condition && this.#record !== null && isCurrent(request, this.#record, now)) {
       this.#dismiss(seat);
       request.exchange.answer(304, notModifiedHeaders(headers), null);
       return;
@@ -264,30 +251,6 @@ export class Flight implements UpstreamHandler, Carrier {
     request.exchange.sendHead(status, headers, this.#bodyLength);
     // Whoever joined after the head has something to catch up with.
     if (this.#relay!.feed(seat)) this.#seats.delete(seat);
-  }
-
-  #isCurrent(request: CacheRequest, record: ResponseRecord, now: number): boolean {
-    const { headers, status, responseTimeMs } = record;
-    const validators = {
-      status,
-      etag: firstField(headers, 'etag') ?? null,
-      lastModified: firstField(headers, 'last-modified') ?? null,
-      dateMs: dateOf(headers, responseTimeMs),
-    };
-    return isNotModified(request.exchange.headers, validators, now);
-  }
-
-  /** Whether a response that was asked for by another request may answer this one (RFC 9111 section 4). */
-  #mayShare(request: CacheRequest, record: ResponseRecord, now: number): boolean {
-    const { leader } = this;
-    const ageMs = record.initialAgeMs + Math.max(0, now - record.responseTimeMs);
-    if (record.noCache || ageMs >= record.lifetimeMs) return false;
-    if (!satisfiesRequest(request.directives, ageMs, record.lifetimeMs)) return false;
-    if (record.consumer !== null && record.consumer !== request.consumer) return false;
-    if (record.consumer === null && request.consumer !== null && !record.shareable) return false;
-    if (request.authorization && !record.shareable && record.consumer === null) return false;
-    if (request.resource !== leader.resource || request.partition !== leader.partition) return false;
-    return selectingKey(record.vary, request.exchange) === record.selecting;
   }
 
   onData(chunk: Buffer): boolean {
@@ -349,18 +312,20 @@ export class Flight implements UpstreamHandler, Carrier {
       this.#send();
       return;
     }
-    const { body, record } = validated;
-    if (firstField(notModified, 'date') === undefined) notModified.push('date', new Date(now).toUTCString());
-    const age = firstField(notModified, 'age');
-    const merged = freshenHeaders(record.headers, notModified, emptyResponseDirectives());
-    const judged = this.#judge(validated.status, age === undefined ? merged : [...merged, 'age', age], now);
-    const kept = storedHeaders(merged, judged.directives, now);
-    const fresh = { ...this.#recordOf(validated.status, kept, judged, now), body };
+    const moment = { requestTimeMs: this.#requestTimeMs, responseTimeMs: now };
+    const { leader } = this;
+    const { record, judged } = renew(
+      validated,
+      notModified,
+      leader.judged,
+      leader,
+      this.#control.policy,
+      moment,
+    );
     this.#headSeen = true;
     if (judged.refused !== null) this.#control.drop(validated);
-    else this.#record = fresh;
     this.#settle(
-      this.#control.renew(fresh, judged.refused === null),
+      this.#control.renew(record, judged.refused === null),
       { fwd: this.leader.reason, fwdStatus: 304, stored: judged.refused === null },
       'revalidated',
     );
@@ -375,7 +340,7 @@ export class Flight implements UpstreamHandler, Carrier {
     for (const seat of [...this.#seats]) {
       this.#dismiss(seat);
       const { request } = seat;
-      if (seat !== leader && !this.#mayShare(request, stored.record, now)) {
+      if (seat !== leader && !mayShare(request, stored.record, now)) {
         this.#control.release(request);
         continue;
       }

@@ -2,6 +2,7 @@ import type { Exchange } from '../exchange.ts';
 import { parseRequestDirectives, type RequestDirectives } from './cache-control.ts';
 import type { ForwardReason } from './cache-status.ts';
 import { poisonousFields } from './key.ts';
+import type { JudgedRequest } from './storability.ts';
 import type { Lookup } from './store.ts';
 import type { StoredResponse } from './stored-response.ts';
 
@@ -74,6 +75,16 @@ export class CacheRequest implements Lookup {
 
   get authorization(): boolean {
     return (this.flags & has.authorization) !== 0;
+  }
+
+  /** What storing an answer to it depends on. */
+  get judged(): JudgedRequest {
+    return {
+      method: 'GET',
+      noStore: this.directives.noStore,
+      authorization: this.authorization,
+      consumer: this.consumer !== null,
+    };
   }
 
   get condition(): boolean {

@@ -189,6 +189,10 @@ export class ResponseCache {
     if (this.#uncacheable.size > maxMarks) this.#uncacheable.delete(this.#uncacheable.keys().next().value!);
   }
 
+  unmarkUncacheable(key: string): void {
+    this.#uncacheable.delete(key);
+  }
+
   isUncacheable(key: string, nowMs: number): boolean {
     if (this.#uncacheable.size === 0) return false;
     const untilMs = this.#uncacheable.get(key);

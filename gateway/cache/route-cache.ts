@@ -7,26 +7,18 @@ import { Refusal } from '../refusal.ts';
 import type { CounterCell } from '../telemetry/metrics.ts';
 import type { UpstreamCall, UpstreamHandler } from '../upstream/client.ts';
 import { answerFrom } from './answer.ts';
-import { emptyResponseDirectives } from './cache-control.ts';
 import { cacheName, type ForwardReason } from './cache-status.ts';
-import { firstField } from './fields.ts';
 import { Flight } from './flight.ts';
 import type { FlightControl } from './flight-control.ts';
-import { acceptsStale, currentAge, satisfiesRequest } from './freshness.ts';
-import { formatHttpDate } from './http-date.ts';
-import { type QueryRule, resourceKey } from './key.ts';
-import { CacheRequest, directivesOf, has, readFlags } from './request.ts';
+import { currentAge } from './freshness.ts';
+import { renewByHead } from './renewal.ts';
+import { CacheRequest, has, readFlags } from './request.ts';
+import { RequestIdentity } from './request-identity.ts';
 import type { ResponseCache } from './response-cache.ts';
-import { judge, type NotStorable } from './storability.ts';
+import { useOf } from './reuse.ts';
+import type { NotStorable } from './storability.ts';
 import type { Lookup } from './store.ts';
-import {
-  freshenHeaders,
-  type ResponseRecord,
-  recordOf,
-  type StoredResponse,
-  storedHeaders,
-} from './stored-response.ts';
-import { selectingKey } from './vary.ts';
+import type { ResponseRecord, StoredResponse } from './stored-response.ts';
 
 /** Sends a request upstream for a flight. */
 export type Opener = (
@@ -55,11 +47,7 @@ export class RouteCache implements FlightControl {
   readonly now: () => number;
   readonly open: Opener;
   readonly #cache: ResponseCache;
-  readonly #query: QueryRule;
-  readonly #versionId: string;
-  /** Partitions of the plain cases: live and test, over http and https. */
-  readonly #partitions: readonly [string, string, string, string];
-  readonly #perConsumer: boolean;
+  readonly #identity: RequestIdentity;
   readonly #counts: Record<CacheState, CounterCell>;
 
   constructor(
@@ -77,17 +65,10 @@ export class RouteCache implements FlightControl {
     this.now = now;
     this.open = open;
     this.#cache = cache;
-    this.#query = policy.query ?? 'all';
-    this.#versionId = route.version ?? '';
-    this.#partitions = [
-      `${this.#versionId} live http`,
-      `${this.#versionId} live https`,
-      `${this.#versionId} test http`,
-      `${this.#versionId} test https`,
-    ];
-    this.#perConsumer = policy.perConsumer ?? false;
+    const query = policy.query ?? 'all';
+    this.#identity = new RequestIdentity(query, route.version ?? '', policy.perConsumer ?? false);
     this.#counts = cache.countersOf(route.id);
-    cache.registerQueryRule(this.#query);
+    cache.registerQueryRule(query);
   }
 
   /** Answers, or takes the request into a flight; undefined lets it go upstream by itself. */
@@ -98,7 +79,7 @@ export class RouteCache implements FlightControl {
     if (exchange.bodyLength !== 0 || exchange.upgrade !== null || (flags & has.originCondition) !== 0) {
       return this.#pass(exchange, 'bypass', 'bypass');
     }
-    const lookup = this.#lookup(exchange, flags);
+    const lookup = this.#identity.of(exchange, flags);
     const stored = this.#find(lookup, exchange, flags);
     if (stored !== null && this.#answer(exchange, stored, flags)) return answered;
     const request = new CacheRequest(exchange, lookup.resource, lookup.partition, lookup.consumer, flags);
@@ -111,32 +92,8 @@ export class RouteCache implements FlightControl {
     const flags = readFlags(exchange.headers);
     if (exchange.bodyLength !== 0 || exchange.upgrade !== null || (flags & has.originCondition) !== 0)
       return false;
-    const stored = this.#find(this.#lookup(exchange, flags), exchange, flags);
-    return stored !== null && this.#usable(exchange, stored, flags, this.now()) !== 'no';
-  }
-
-  #lookup(exchange: Exchange, flags: number): Lookup {
-    const { host, path, query, target, forwardedProto, forwardedHost, consumer } = exchange;
-    const test = consumer !== null && consumer.environment === 'test';
-    let partition: string;
-    if (forwardedProto === 'http') partition = this.#partitions[test ? 2 : 0];
-    else if (forwardedProto === 'https') partition = this.#partitions[test ? 3 : 1];
-    else partition = `${this.#versionId} ${test ? 'test' : 'live'} ${forwardedProto}`;
-    if (forwardedHost !== host) partition += ` host=${forwardedHost}`;
-    if ((flags & has.apiVersion) !== 0) partition += ` version=${exchange.header('api-version')}`;
-    return {
-      resource: resourceKey(host, path, query, target, this.#query),
-      partition,
-      consumer: consumer === null ? null : this.#nameOf(consumer),
-    };
-  }
-
-  /** Explicit `perConsumer` is by app; otherwise nothing is shared between two callers that can be told apart. */
-  #nameOf(consumer: NonNullable<Exchange['consumer']>): string {
-    const { appId, keyId, subject } = consumer;
-    if (this.#perConsumer && appId !== null)
-      return subject === null ? `app ${appId}` : `app ${appId} ${subject}`;
-    return `key ${keyId ?? ''} ${subject ?? ''}`;
+    const stored = this.#find(this.#identity.of(exchange, flags), exchange, flags);
+    return stored !== null && useOf(exchange, stored, flags, this.now()) !== 'no';
   }
 
   /** What is stored for the request. An answer that was not marked for everyone is not for those who identify themselves. */
@@ -152,34 +109,9 @@ export class RouteCache implements FlightControl {
     return (flags & has.authorization) === 0 ? key : `${key} authorization`;
   }
 
-  #usable(
-    exchange: Exchange,
-    stored: StoredResponse,
-    flags: number,
-    now: number,
-  ): 'hit' | 'stale' | 'refresh' | 'no' {
-    const { record } = stored;
-    if (record.noCache) return 'no';
-    const ageMs = currentAge(stored, now);
-    const staleForMs = ageMs - stored.lifetimeMs;
-    if ((flags & has.cacheControl) === 0) {
-      if (staleForMs < 0) return 'hit';
-      return staleForMs < record.staleWhileRevalidateMs ? 'refresh' : 'no';
-    }
-    const directives = directivesOf(exchange, flags);
-    if (directives.noStore || directives.noCache) return 'no';
-    if (staleForMs < 0) return satisfiesRequest(directives, ageMs, stored.lifetimeMs) ? 'hit' : 'no';
-    // Whoever limits the age or asks for freshness wants nothing stale, unless it says so (section 5.2.1).
-    if (directives.maxAge === 0 || (directives.maxAge !== null && ageMs > directives.maxAge * 1000))
-      return 'no';
-    if (directives.minFresh !== null) return 'no';
-    if (!record.mustRevalidate && acceptsStale(directives, staleForMs)) return 'stale';
-    return directives.maxAge === null && staleForMs < record.staleWhileRevalidateMs ? 'refresh' : 'no';
-  }
-
   #answer(exchange: Exchange, stored: StoredResponse, flags: number): boolean {
     const now = this.now();
-    const use = this.#usable(exchange, stored, flags, now);
+    const use = useOf(exchange, stored, flags, now);
     if (use === 'no') return false;
     if (use === 'refresh' && exchange.method === 'GET') this.#refresh(exchange, stored, flags);
     const state = use === 'hit' ? 'hit' : 'stale';
@@ -191,7 +123,7 @@ export class RouteCache implements FlightControl {
 
   /** stale-while-revalidate (RFC 5861 section 3): one validation in the background. */
   #refresh(exchange: Exchange, stored: StoredResponse, flags: number): void {
-    const lookup = this.#lookup(exchange, flags);
+    const lookup = this.#identity.of(exchange, flags);
     if ((flags & has.poison) !== 0) return;
     const key = this.#meetingKey(lookup, exchange, flags);
     if (this.#cache.flights.has(key)) return;
@@ -224,49 +156,15 @@ export class RouteCache implements FlightControl {
 
   /** Updates what is stored of the target with the answer to a HEAD, or marks it stale (RFC 9111 section 4.3.5). */
   freshen(exchange: Exchange): void {
-    const { status, responseHeaders } = exchange;
-    if (status !== 200) return;
-    const stored = this.#cache.store.find(this.#lookup(exchange, readFlags(exchange.headers)), exchange);
+    if (exchange.status !== 200) return;
+    const flags = readFlags(exchange.headers);
+    const stored = this.#find(this.#identity.of(exchange, flags), exchange, flags);
     if (stored === null) return;
     const now = this.now();
-    const etag = firstField(responseHeaders, 'etag');
-    const modified = firstField(responseHeaders, 'last-modified');
-    const matches =
-      (etag === undefined || etag === stored.etag) &&
-      (modified === undefined || modified === stored.lastModified) &&
-      stored.status === 200;
-    if (!matches) {
-      stored.expire(now);
-      return;
-    }
-    const { record } = stored;
-    const dated = firstField(responseHeaders, 'date') === undefined;
-    const fields = dated ? [...responseHeaders, 'date', formatHttpDate(now)] : responseHeaders;
-    const merged = freshenHeaders(record.headers, fields, emptyResponseDirectives());
-    const judged = judge(
-      {
-        method: 'GET',
-        noStore: false,
-        authorization: exchange.header('authorization') !== undefined,
-        consumer: exchange.consumer !== null,
-      },
-      { status: 200, headers: merged, requestTimeMs: now, responseTimeMs: now },
-      this.policy,
-    );
-    if (judged.refused !== null) {
-      this.#cache.drop(stored);
-      return;
-    }
-    const { resource, partition, routeId, consumer } = record;
-    const identity = {
-      resource,
-      partition,
-      routeId,
-      consumer,
-      selecting: selectingKey(judged.vary, exchange),
-    };
-    const headers = storedHeaders(merged, judged.directives, now);
-    this.#cache.put({ ...recordOf(identity, 200, headers, judged, now, now, stored.body), consumer });
+    const outcome = renewByHead(stored, exchange, this.policy, now);
+    if (outcome === 'stale') stored.expire(now);
+    else if (outcome === 'gone') this.#cache.drop(stored);
+    else this.#cache.put(outcome);
   }
 
   #reasonFor(request: CacheRequest, stored: StoredResponse | null): ForwardReason {
@@ -321,7 +219,7 @@ export class RouteCache implements FlightControl {
       waitTimeoutMs: this.waitTimeoutMs,
       find: () => {
         const stored = this.#find(leader, exchange, flags);
-        return stored !== null && this.#usable(exchange, stored, flags, this.now()) === 'hit' ? stored : null;
+        return stored !== null && useOf(exchange, stored, flags, this.now()) === 'hit' ? stored : null;
       },
       adopt: (records) => {
         for (const record of records) this.#cache.adopt(record);
@@ -333,8 +231,9 @@ export class RouteCache implements FlightControl {
     return this.#cache.allocate;
   }
 
-  learn(record: ResponseRecord): void {
+  learn(flight: Flight, record: ResponseRecord): void {
     this.#cache.store.learn(record);
+    this.#cache.unmarkUncacheable(flight.key);
   }
 
   store(record: ResponseRecord): void {

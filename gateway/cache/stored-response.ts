@@ -36,7 +36,7 @@ export interface ResponseRecord {
 }
 
 /** What one entry costs beside its texts and its body: objects, maps and the place in the list. */
-const overheadBytes = 1024;
+const overheadBytes = 1600;
 
 /** One stored response, with what answering from it needs. */
 export class StoredResponse implements StoredTimes, Validated {

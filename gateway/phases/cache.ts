@@ -56,7 +56,9 @@ export function observeCache(context: RouteContext, dependencies: Dependencies):
     const { method } = exchange;
     if (method !== 'GET') {
       if (!isSafe(method)) invalidate(exchange, cache);
-      else if (method === 'HEAD' && exchange.upstreamLatencyMs >= 0) routeCache?.freshen(exchange);
+      else if (method === 'HEAD' && exchange.cacheState === 'miss' && exchange.upstreamLatencyMs >= 0) {
+        routeCache?.freshen(exchange);
+      }
     }
     if (exchange.cacheStatus !== null) exchange.responseHeaders.push('Cache-Status', exchange.cacheStatus);
   };

@@ -45,7 +45,7 @@ describe('the store', () => {
   });
 
   test('evicts what was used longest ago', () => {
-    const store = new ResponseStore(8000);
+    const store = new ResponseStore(10_000);
     for (const name of ['a', 'b', 'c']) store.put(record(`h /${name}`));
     store.find(lookup('h /a'), request);
     store.put(record('h /d'));
