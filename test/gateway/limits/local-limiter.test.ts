@@ -308,6 +308,57 @@ test('a worker that dies in the middle of a decision neither wedges the others n
   assert.equal(limiter.take(set, subjects('k'), 1, t0).admitted, false);
 });
 
+test('workers that are killed at any moment leave nothing locked, held, or spent too little', async () => {
+  const memory = createLimiterMemory({ maxCounters: 48 });
+  const limits: Limit[] = [
+    { kind: 'concurrency', name: 'parallel', limit: 5 },
+    { kind: 'quota', name: 'daily', limit: 1_000_000_000, period: 'day' },
+  ];
+  const set = new LimitSet(limits, [], 'r');
+  const limiter = new LocalLimiter(memory, 1);
+  const counted = new Int32Array(new SharedArrayBuffer(4));
+  const rounds = 6;
+  for (let round = 0; round < rounds; round++) {
+    const workers = [2, 3].map((member) =>
+      runWorker(
+        `const set = new LimitSet(workerData.limits, [], 'r');
+        const idle = new LimitSet([{ kind: 'token_bucket', name: 'b', capacity: 9, refill: 9, intervalMs: 1 }], [], 'r');
+        const { counted } = workerData;
+        parentPort.postMessage('running');
+        for (let i = 0; ; i++) {
+          const { admitted, release } = limiter.take(set, ['k', '', '', '', '', '', ''], 1, workerData.t0 + i);
+          if (admitted) Atomics.add(counted, 0, 1);
+          limiter.take(idle, ['other' + i, '', '', '', '', '', ''], 1, workerData.t0 + i * 1000);
+          if (release) release();
+        }`,
+        { memory, member, limits, t0, counted },
+      ),
+    );
+    await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('message', resolve))));
+    const before = Atomics.load(counted, 0);
+    while (Atomics.load(counted, 0) < before + 500 + round * 37)
+      await new Promise((resolve) => setImmediate(resolve));
+    await Promise.all(workers.map((worker) => worker.terminate()));
+    for (const member of [2, 3]) reclaimMember(memory, member, 1);
+    const taken = Array.from({ length: 6 }, () => {
+      const { admitted, release } = limiter.take(set, subjects('k'), 1, t0);
+      return { admitted, release };
+    });
+    assert.deepEqual(
+      taken.map(({ admitted }) => admitted),
+      [true, true, true, true, true, false],
+      `round ${round}`,
+    );
+    for (const { release } of taken) release?.();
+  }
+  const { release, remaining } = limiter.take(set, subjects('k'), 1, t0);
+  release?.();
+  const spent = 1_000_000_000 - remaining[1]!;
+  const known = Atomics.load(counted, 0) + rounds * 5 + 1;
+  assert.ok(spent >= known, `spent ${spent}, admitted ${known}`);
+  assert.ok(spent <= known + rounds * 2, `spent ${spent}, admitted ${known}`);
+});
+
 test('a lock whose holder died is taken over even if nobody reclaims it', async () => {
   const memory = createLimiterMemory({ maxCounters: 10 });
   const worker = runWorker('limiter.table.lock(0); process.exit(0);', { memory, member: 7 });
