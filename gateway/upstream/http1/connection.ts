@@ -4,7 +4,7 @@ import type { ResponseFault } from '../../wire/http1/faults.ts';
 import { lastChunk } from '../../wire/http1/head-text.ts';
 import { ByteReader, type ByteSink } from '../../wire/sockets/byte-reader.ts';
 import { copyPiece } from '../../wire/sockets/read-buffer.ts';
-import { writeWithHead } from '../../wire/sockets/socket-writer.ts';
+import { SocketWriter } from '../../wire/sockets/socket-writer.ts';
 import { TunnelSocket } from '../../wire/sockets/tunnel-socket.ts';
 import type { Timed, Timer } from '../../wire/timers/timer-wheel.ts';
 import type { Http1Call } from './call.ts';
@@ -18,6 +18,7 @@ const ownBufferBytes = 16_384;
 /** One connection to a target; carries one request at a time. */
 export class UpstreamConnection implements ResponseSink, ByteSink, Timed {
   readonly socket: Socket;
+  readonly #writer: SocketWriter;
   readonly #pool: TargetPool;
   readonly #timer: Timer;
   readonly #reader = new ResponseReader();
@@ -40,6 +41,7 @@ export class UpstreamConnection implements ResponseSink, ByteSink, Timed {
     const onread = new ByteReader(this);
     const target: TcpNetConnectOpts = { host, port: upstream.port, noDelay: true, onread };
     this.socket = upstream.secure ? connectTls(this.#tlsOptions(target, host)) : connectTcp(target);
+    this.#writer = new SocketWriter(this.socket);
     const { socket } = this;
     pool.wheel.arm(this.#timer, upstream.connectTimeoutMs);
     socket.once(upstream.secure ? 'secureConnect' : 'connect', () => {
@@ -87,8 +89,8 @@ export class UpstreamConnection implements ResponseSink, ByteSink, Timed {
     this.#reader.begin(request.method, request.upgrade !== null);
     this.#chunkedBody = request.bodyLength < 0 && request.body === null;
     this.#pool.wheel.arm(this.#timer, this.#pool.upstream.responseTimeoutMs);
-    if (request.body !== null) writeWithHead(this.socket, head, request.body);
-    else this.socket.write(head, 'latin1');
+    if (request.body !== null) this.#writer.writeWithHead(head, request.body);
+    else this.#writer.writeHead(head);
     call.onSent(this);
   }
 

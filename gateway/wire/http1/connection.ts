@@ -4,7 +4,7 @@ import { Exchange } from '../../exchange.ts';
 import { type Refusal, refusal } from '../../refusal.ts';
 import type { BodyReceiver, Downstream } from '../downstream.ts';
 import { type ByteSink, readBytes } from '../sockets/byte-reader.ts';
-import { writeWithHead } from '../sockets/socket-writer.ts';
+import { SocketWriter } from '../sockets/socket-writer.ts';
 import { TunnelSocket } from '../sockets/tunnel-socket.ts';
 import type { Timed, Timer } from '../timers/timer-wheel.ts';
 import type { ConnectionHost } from './connection-host.ts';
@@ -35,6 +35,7 @@ type Framing = 'length' | 'chunked' | 'unframed' | 'bodiless';
  */
 export class Http1Connection implements Downstream, ByteSink, Timed {
   readonly socket: Socket;
+  readonly #writer: SocketWriter;
   readonly #host: ConnectionHost;
   readonly #parser: RequestParser;
   readonly #body = new RequestBody();
@@ -72,6 +73,7 @@ export class Http1Connection implements Downstream, ByteSink, Timed {
     this.#timer = host.wheel.timer(this);
     host.wheel.arm(this.#timer, host.headTimeoutMs);
     this.socket = readBytes(socket, this);
+    this.#writer = new SocketWriter(this.socket);
     this.socket.on('end', this.#onEnd);
     this.socket.on('drain', this.#onDrain);
     this.socket.on('error', ignore);
@@ -321,7 +323,7 @@ export class Http1Connection implements Downstream, ByteSink, Timed {
       refused.body.length,
       false,
     );
-    writeWithHead(this.socket, head, refused.body);
+    this.#writer.writeWithHead(head, refused.body);
     this.#shut();
   }
 
@@ -377,8 +379,8 @@ export class Http1Connection implements Downstream, ByteSink, Timed {
     const bodiless = this.#parser.method === 'HEAD' || status === 204 || status === 304;
     const stated = status === 204 || (status === 304 && length === 0) ? -1 : length;
     const head = responseHead(status, headers, this.#host.date.get(), this.#connectionField(), stated, false);
-    if (bodiless || length === 0) this.socket.write(head, 'latin1');
-    else writeWithHead(this.socket, head, body!);
+    if (bodiless || length === 0) this.#writer.writeHead(head);
+    else this.#writer.writeWithHead(head, body!);
     this.#finish();
   }
 
@@ -424,7 +426,7 @@ export class Http1Connection implements Downstream, ByteSink, Timed {
       }
       const head = this.#head;
       this.#head = null;
-      flowing = head === null ? this.socket.write(chunk) : writeWithHead(this.socket, head, chunk);
+      flowing = head === null ? this.socket.write(chunk) : this.#writer.writeWithHead(head, chunk);
     }
     if (!flowing) this.#host.wheel.arm(this.#timer, this.#host.writeIdleTimeoutMs);
     return flowing;

@@ -87,6 +87,28 @@ test('what a client pipelines behind a slow request is not read without bound', 
   await handler.ends(2001);
 });
 
+test('answers that a client does not read stop its requests, and arrive whole and in order when it does', async (t) => {
+  const bodyOf = (target: string): Buffer => Buffer.alloc(8000, `${target} `);
+  const { handler, connect } = await start(t, (exchange) =>
+    exchange.answer(200, [], bodyOf(exchange.target)),
+  );
+  const client = await connect();
+  const targets = Array.from({ length: 3000 }, (_, i) => `/${i}`);
+  client.socket.pause();
+  client.send(targets.map((target) => get(target)).join(''));
+  let before = -1;
+  for (let still = 0; still < 100; still = handler.begun.length === before ? still + 1 : 0) {
+    before = handler.begun.length;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.ok(before > 0 && before < targets.length, `${before} of ${targets.length} answered unread`);
+  client.socket.resume();
+  for (const target of targets) {
+    const { body } = await client.readResponse();
+    assert.ok(body.equals(bodyOf(target)), target);
+  }
+});
+
 test('a client that has closed its sending side still gets every answer', async (t) => {
   const { handler, connect } = await start(t, hold);
   const client = await connect();
