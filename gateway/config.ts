@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import type { DecisionSettings, GatewaySettings } from '#contract/gateway-settings.ts';
 import type { IssuerSettings } from '#contract/issuers.ts';
 import type { LimiterSettings } from '#contract/limiter-settings.ts';
+import { readVaultSettings, type VaultSettings } from '#contract/vault.ts';
 import type { AdminTlsFiles } from './admin/tls.ts';
 import { parseAddresses } from './routing/addresses.ts';
 import { resolveUsage, type UsageConfig } from './usage/config.ts';
@@ -32,6 +33,8 @@ export interface GatewayConfig {
   readonly portalWebhookSecret: string | null;
   /** The file of the local key provider, which opens sealed secrets. */
   readonly keyFile: string | null;
+  /** The vault that has wrapped data keys; null: none. */
+  readonly vault: VaultSettings | null;
   readonly redisUrl: string | null;
   readonly cache: { readonly maxBytes: number; readonly redis: boolean };
   readonly limiter: LimiterSettings;
@@ -173,6 +176,7 @@ export function resolveConfig(
         'whsec_ and base64, as of Standard Webhooks',
       ) ?? null,
     keyFile: overrides.keyFile ?? text('TOLLGATE_KEY_FILE') ?? null,
+    vault: text('VAULT_ADDR') === undefined ? null : readVaultSettings(environment, errors),
     redisUrl,
     cache: {
       maxBytes:

@@ -16,6 +16,7 @@ import { checkPolicies } from './policies/apply.ts';
 import { PolicyFiles } from './policies/policy-files.ts';
 import { checkRouting } from './registry/check-routing.ts';
 import { startRegistry } from './registry/start-registry.ts';
+import { vaultKeyProvider } from './registry/vault-key-provider.ts';
 import { Supervisor } from './supervisor.ts';
 import { Exposition } from './telemetry/exposition.ts';
 import { createLog } from './telemetry/log.ts';
@@ -61,6 +62,7 @@ export async function startGateway(
     dataDir: config.dataDir,
     control: config.control,
     keyFile: config.keyFile,
+    otherProviders: config.vault === null ? [] : [vaultKeyProvider(config.vault)],
     declared,
     portalWebhookSecret: config.portalWebhookSecret,
     checkRouting: (routing) => checkRouting(routing, policies.policies),
