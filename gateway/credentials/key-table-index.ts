@@ -94,7 +94,8 @@ export class KeyTableIndex {
     for (let slot = slotOf(tag, log2); ; slot = (slot + 1) & mask) {
       const word = base + 2 * slot + 1;
       const present = words[word]!;
-      if (present === reference) return word;
+      // One record may stand under several tags.
+      if (present === reference && words[word - 1] === tag) return word;
       if (present === emptySlot) return 0;
     }
   }

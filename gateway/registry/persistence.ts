@@ -1,3 +1,4 @@
+import type { ObjectKind } from '#contract/registry.ts';
 import { DiskCopy } from './disk/disk-copy.ts';
 import { DiskWriter, loadState } from './disk/disk-writer.ts';
 import type { SeenMessage } from './disk/entries.ts';
@@ -84,7 +85,7 @@ export class Persistence {
   /** Compacts the log when it is time; returns at once. */
   tidy(
     housekeeping: Housekeeping,
-    isPersistent: (kind: string, id: string) => boolean,
+    isPersistent: (kind: ObjectKind, id: string) => boolean,
     seen: SeenMessages,
   ): void {
     const disk = this.#disk;

@@ -1,23 +1,24 @@
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
-import type { Change, DataKey, Delta } from '#contract/registry.ts';
+import type { Change, DataKey, Delta, ObjectKind } from '#contract/registry.ts';
 import type { Channel } from '../channel.ts';
 import type { RoutingInput } from '../compile.ts';
 import type { KeyCounts } from '../credentials/key-table.ts';
 import { recordKinds } from '../credentials/key-table-layout.ts';
 import { SharedKeys } from '../credentials/shared-keys.ts';
 import { DataKeys } from './data-keys.ts';
+import { DeclaredObjects } from './declared-objects.ts';
 import type { DiskCopy } from './disk/disk-copy.ts';
-import { type EntrySink, readEntries, type SeenMessage } from './disk/entries.ts';
+import type { SeenMessage } from './disk/entries.ts';
 import { Distribution } from './distribution.ts';
 import { Housekeeping } from './housekeeping.ts';
 import type { KeyProvider } from './key-provider.ts';
 import type { RegistryShare } from './messages.ts';
 import { type Log, openCopy, Persistence } from './persistence.ts';
+import { replaceRecords } from './replace-records.ts';
 import { changedObjects, replacingChanges } from './routing-changes.ts';
 import { SeenMessages } from './seen-messages.ts';
 import { SnapshotIntake } from './snapshot-intake.ts';
-import { type PlainChange, RegistryState, registryRecordKinds, type StoredChange } from './state.ts';
+import { type PlainChange, RegistryState, type StoredChange } from './state.ts';
 
 export interface RegistryOptions {
   /** The copy is kept in its folder `registry`; null keeps none. */
@@ -62,7 +63,7 @@ export class Registry {
   #applied: Promise<unknown> = Promise.resolve();
   #appliedRevision = 0;
   #turn: Promise<unknown> = Promise.resolve();
-  #declared = new Map<string, Change>();
+  readonly #declared = new DeclaredObjects();
   #closed = false;
   #filled = false;
 
@@ -237,7 +238,7 @@ export class Registry {
         await this.#persistence.complete(intake, revision);
         // What fails from here on leaves a mixture, and all of it has to be asked for again.
         this.#filled = false;
-        await this.#replaceRecords(intake);
+        await replaceRecords(this.#state.table, intake.spool);
         this.#state.revision = revision;
         this.#filled = true;
         const plain = this.#state.apply(stored);
@@ -278,22 +279,17 @@ export class Registry {
    */
   declare(changes: readonly Change[]): Promise<void> {
     return this.#exclusively(async () => {
-      const declared = new Map(changes.map((change) => [`${change.kind} ${change.id}`, change]));
-      const all: Change[] = [...changes.filter((change) => !this.#isPushed(change))];
-      for (const [name, { kind, id }] of this.#declared) {
-        const gone = { kind, id, object: null } as Change;
-        if (!declared.has(name) && !this.#isPushed(gone)) all.push(gone);
-      }
+      const all = this.#declared.changesTo(changes).filter((change) => !this.#isPushed(change));
       const stored = this.#pack(all);
       await this.#prepare(stored);
-      this.#declared = declared;
+      this.#declared.set(changes);
       this.#publish(this.#state.apply(stored, true), this.#state.revision);
     });
   }
 
   /** The declared object of this kind and id, if the configuration has one. */
   isDeclared(kind: Change['kind'], id: string): boolean {
-    return this.#declared.has(`${kind} ${id}`);
+    return this.#declared.has(kind, id);
   }
 
   async close(): Promise<void> {
@@ -336,29 +332,6 @@ export class Registry {
     await this.#dataKeys.open(dataKeys);
   }
 
-  async #replaceRecords(intake: SnapshotIntake): Promise<void> {
-    const { table } = this.#state;
-    table.beginReplacement();
-    for (const keysOnly of [false, true]) {
-      const sink: EntrySink = {
-        onRecord: (record) => {
-          if ((record[0] === recordKinds.key) === keysOnly) table.setRecord(record);
-        },
-        onRevision: () => undefined,
-        onInterned: () => undefined,
-        onRemoval: () => undefined,
-        onPlain: () => undefined,
-        onMessage: () => undefined,
-      };
-      const facts = { head: null, records: 0, expected: -1 };
-      for await (const payload of intake.spool.read()) {
-        readEntries(payload, sink, 'snapshot', facts);
-        await setImmediate();
-      }
-    }
-    for (const _ of table.endReplacement(registryRecordKinds)) await setImmediate();
-  }
-
   #publish(plain: readonly PlainChange[], revision: number): void {
     const replicated = plain.filter((change) => change.kind !== 'data_key');
     const published = replicated.length > 0 ? this.#distribution.publish(replicated) : null;
@@ -377,7 +350,7 @@ export class Registry {
   #tidy(): void {
     if (this.#closed) return;
     this.#housekeeping.check();
-    const isPersistent = (kind: string, id: string): boolean => !this.#declared.has(`${kind} ${id}`);
+    const isPersistent = (kind: ObjectKind, id: string): boolean => !this.#declared.has(kind, id);
     this.#persistence.tidy(this.#housekeeping, isPersistent, this.#messages);
   }
 

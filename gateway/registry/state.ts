@@ -11,8 +11,9 @@ import type {
 } from '#contract/registry.ts';
 import type { Version } from '#contract/versions.ts';
 import { encodeApp, encodeKey } from '../credentials/key-record.ts';
-import { KeyTable, type KeyTableOptions, packRecord } from '../credentials/key-table.ts';
+import { KeyTable, type KeyTableOptions } from '../credentials/key-table.ts';
 import { recordFlags, recordKinds } from '../credentials/key-table-layout.ts';
+import { packRecord } from '../credentials/packed-record.ts';
 import type { Replicated } from './routing-changes.ts';
 
 /** Kinds that live in the shared table; the others are few and, data keys apart, replicated to workers by message. */

@@ -1,3 +1,4 @@
+import type { ObjectKind } from '#contract/registry.ts';
 import { recordKinds } from '../../credentials/key-table-layout.ts';
 import { type RegistryState, registryRecordKinds, type StoredChange } from '../state.ts';
 import type { DiskCopy } from './disk-copy.ts';
@@ -38,7 +39,7 @@ export class DiskWriter {
    * it, and is in the log. Records must not move meanwhile. `persistent` says which plain objects belong to it.
    */
   *snapshotFrames(
-    persistent: (kind: string, id: string) => boolean,
+    persistent: (kind: ObjectKind, id: string) => boolean,
     messages: Iterable<SeenMessage>,
   ): Generator<Buffer, void> {
     const builder = new FrameBuilder();
@@ -70,7 +71,7 @@ export class DiskWriter {
 
   #writeState(
     builder: FrameBuilder,
-    persistent: (kind: string, id: string) => boolean,
+    persistent: (kind: ObjectKind, id: string) => boolean,
     messages: Iterable<SeenMessage>,
   ): void {
     for (const interned of this.#state.internedSince(0)) builder.interned(interned);

@@ -1,6 +1,6 @@
 import type { Change } from '#contract/registry.ts';
-import { checkRecord } from '../../credentials/key-table.ts';
 import { recordKinds } from '../../credentials/key-table-layout.ts';
+import { checkRecord } from '../../credentials/packed-record.ts';
 import type { InternedText, PackedKind, PlainChange, StoredChange } from '../state.ts';
 import { DiskCopyError, encodeFrame } from './frames.ts';
 

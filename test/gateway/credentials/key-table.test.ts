@@ -137,6 +137,26 @@ test('the table agrees with a map under any sequence of set, remove, compact and
   );
 });
 
+test('keys with several secrets are found by exactly those, however crowded the index is', () => {
+  const writer = new Writer();
+  const keys = new SharedKeys(writer.table.buffer);
+  const secretsOf = (n: number, round: number) =>
+    [0, 1, 2].map((i) => ({ sha256: sha256(`${n} ${Math.floor((round + i + n) / 2)} ${i % 2}`) }));
+  for (let round = 0; round < 6; round++) {
+    for (let n = 0; n < 1500; n++) {
+      writer.setKey({ ...base, id: `ak_test_${n}`, kind: 'bearer', secrets: secretsOf(n, round) });
+    }
+    for (let n = 0; n < 1500; n++) {
+      const now = new Set(secretsOf(n, round).map((secret) => secret.sha256));
+      for (const digest of now) assert.equal(keys.findBySecretDigest(digest)?.key.id, `ak_test_${n}`);
+      if (round === 0) continue;
+      for (const { sha256: digest } of secretsOf(n, round - 1)) {
+        if (!now.has(digest)) assert.equal(keys.findBySecretDigest(digest), undefined);
+      }
+    }
+  }
+});
+
 test('space of replaced keys is used again', () => {
   const writer = new Writer();
   const { table } = writer;
