@@ -1,10 +1,16 @@
 /**
- * What a usage event costs the worker that records it: CPU of `record` alone, and with encoding and hand-over.
- * `node bench/emission.ts [events]`
+ * What a usage event costs: CPU of recording and encoding it in the worker, and of a request through a whole gateway
+ * with and without usage. `node bench/emission.ts [events] [seconds of load]`
  */
+import { createServer } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { Exchange } from '../gateway/exchange.ts';
 import { createUsageRecorder } from '../gateway/usage/recorder.ts';
+import { startProcess } from '../test/support/processes.ts';
+import { makeFolder, removeFolder } from '../test/support/temporary-folder.ts';
+import { startUpstream } from '../test/support/upstream.ts';
+import { runLoad } from './support/load.ts';
+import { readCpuUs } from './support/processor.ts';
 
 const total = Number(process.argv[2] ?? 2_000_000);
 const batchEvents = 1000;
@@ -97,3 +103,50 @@ console.log(
     bytes_per_event: Number((bytes / delivered).toFixed(1)),
   }),
 );
+
+/** CPU of the whole gateway process for each request: the least of rounds that alternate, as others disturb upwards. */
+async function compareGateways(seconds: number): Promise<void> {
+  const upstream = await startUpstream((_request, socket) => {
+    socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+  });
+  const receiver = createServer((request, response) => {
+    request.resume().on('end', () => response.writeHead(200).end('{}'));
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => receiver.once('listening', resolve));
+  const { port } = receiver.address() as { port: number };
+  const cpuUs: Record<string, number[]> = { none: [], http: [] };
+  for (let round = 0; round < 4; round++) {
+    for (const transport of ['none', 'http'] as const) {
+      const folder = makeFolder('emission');
+      const gateway = startProcess(process.execPath, [`${import.meta.dirname}/support/emission-gateway.ts`], {
+        env: {
+          ...process.env,
+          EMISSION_GATEWAY: JSON.stringify({ transport, upstream: upstream.url, port, folder }),
+          TOLLGATE_LOG_LEVEL: 'silent',
+        },
+      });
+      const [, url] = await gateway.waitFor(/"url":"(http:[^"]+)"/);
+      const request = { url: `${url}/v1/x`, method: 'GET', headers: {}, body: '' };
+      await runLoad(request, { connections: 16, seconds: 1, core: 1 });
+      const before = readCpuUs(gateway.pid);
+      const { requests } = await runLoad(request, { connections: 16, seconds, core: 1 });
+      cpuUs[transport]!.push((readCpuUs(gateway.pid) - before) / requests);
+      await gateway.stop();
+      removeFolder(folder);
+    }
+  }
+  const [without, withUsage] = [Math.min(...cpuUs.none!), Math.min(...cpuUs.http!)];
+  console.log(
+    JSON.stringify({
+      bench: 'emission, whole gateway',
+      cpu_us_without: Number(without.toFixed(2)),
+      cpu_us_with: Number(withUsage.toFixed(2)),
+      difference_us: Number((withUsage - without).toFixed(2)),
+    }),
+  );
+  await upstream.stop();
+  receiver.closeAllConnections();
+  receiver.close();
+}
+
+await compareGateways(Number(process.argv[3] ?? 4));

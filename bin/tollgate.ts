@@ -17,6 +17,7 @@ const commands: Record<string, () => Promise<{ readonly command: Command }>> = {
   history: () => import('./commands/history.ts'),
   'keys import': () => import('./commands/keys-import.ts'),
   'secrets rewrap': () => import('./commands/secrets-rewrap.ts'),
+  usage: () => import('./commands/usage.ts'),
   'audit verify': () => import('./commands/audit-verify.ts'),
   'cache purge': () => import('./commands/cache-purge.ts'),
   token: () => import('./commands/token.ts'),
