@@ -1,17 +1,16 @@
 import { Refusal, refusal } from '../refusal.ts';
 import type { UpstreamCall, UpstreamFailure, UpstreamHandler } from '../upstream/client.ts';
 import { failureRefusal } from '../upstream/failures.ts';
-import { answerFrom } from './answer.ts';
 import { BodyRelay } from './body-relay.ts';
 import { type CacheStatus, cacheName, serializeCacheStatus } from './cache-status.ts';
 import { identifies, notModifiedHeaders } from './conditional.ts';
 import type { Found } from './elsewhere.ts';
 import type { FlightControl } from './flight-control.ts';
 import type { Release } from './flight-locks.ts';
-import { currentAge } from './freshness.ts';
 import { renew } from './renewal.ts';
 import type { CacheRequest } from './request.ts';
-import { type Carrier, Seat } from './seat.ts';
+import { Roster } from './roster.ts';
+import type { Carrier, Seat } from './seat.ts';
 import { ageOf, isCurrent, mayShare } from './sharing.ts';
 import { isServerError } from './status-codes.ts';
 import { type Judgement, judge } from './storability.ts';
@@ -28,8 +27,7 @@ export class Flight implements UpstreamHandler, Carrier {
   /** The request that is sent upstream. */
   readonly leader: CacheRequest;
   readonly #control: FlightControl;
-  readonly #seats = new Set<Seat>();
-  #leaderSeat: Seat | null = null;
+  readonly #roster: Roster;
   #requestTimeMs: number;
   /** The stored response under validation. */
   #validated: StoredResponse | null;
@@ -53,6 +51,7 @@ export class Flight implements UpstreamHandler, Carrier {
     this.key = key;
     this.leader = leader;
     this.#control = control;
+    this.#roster = new Roster(leader, control);
     this.#validated = leader.stale?.hasValidator ? leader.stale : null;
     this.#unconditional = unconditional;
     this.#requestTimeMs = control.now();
@@ -64,7 +63,7 @@ export class Flight implements UpstreamHandler, Carrier {
 
   /** How many requests it is to answer. */
   get seats(): number {
-    return this.#seats.size;
+    return this.#roster.seats.size;
   }
 
   /** It no longer occupies the upstream. */
@@ -79,18 +78,14 @@ export class Flight implements UpstreamHandler, Carrier {
 
   /** Takes a seat. The leader's own is the first; a flight without it is a background validation. */
   join(request: CacheRequest): void {
-    const seat = new Seat(request, this);
-    this.#seats.add(seat);
-    request.exchange.source = seat;
-    if (request === this.leader) this.#leaderSeat = seat;
-    else {
-      seat.waitAtMost(this.#control.waitTimeoutMs, () => {
-        if (request.exchange.headSent) return;
-        this.#dismiss(seat);
-        request.exchange.refuse(refusal('upstream_timeout'));
-      });
-      if (this.#headSeen) this.#board(seat);
-    }
+    const seat = this.#roster.add(request, this);
+    if (request === this.leader) return;
+    seat.waitAtMost(this.#control.waitTimeoutMs, () => {
+      if (request.exchange.headSent) return;
+      this.#roster.dismiss(seat);
+      request.exchange.refuse(refusal('upstream_timeout'));
+    });
+    if (this.#headSeen) this.#board(seat);
   }
 
   /** Looks elsewhere, then sends the upstream request. The outcome, a refusal too, reaches the seats. */
@@ -138,7 +133,7 @@ export class Flight implements UpstreamHandler, Carrier {
   // The upstream's side.
 
   onInformation(status: number, headers: string[]): void {
-    const exchange = this.#leaderSeat?.request.exchange;
+    const exchange = this.#roster.leaderSeat?.request.exchange;
     if (exchange !== undefined) exchange.onInformation(status, headers);
   }
 
@@ -149,7 +144,7 @@ export class Flight implements UpstreamHandler, Carrier {
       this.#onNotModified(validated, headers);
       return;
     }
-    if (isServerError(status) && this.#serveStale(null, status)) {
+    if (isServerError(status) && this.#roster.serveStale(null, status)) {
       this.#end();
       // A short body is let run out, so that the connection stays of use.
       if (bodyLength < 0 || bodyLength > drainedBytes) this.#stop();
@@ -171,10 +166,10 @@ export class Flight implements UpstreamHandler, Carrier {
     if (record === null) this.#control.onUncacheable(this, judged.refused!);
     else this.#control.learn(this, record);
     if (!this.open) this.#close();
-    const leader = this.#leaderSeat;
-    for (const seat of [...this.#seats]) if (seat !== leader) this.#board(seat);
+    const leader = this.#roster.leaderSeat;
+    for (const seat of [...this.#roster.seats]) if (seat !== leader) this.#board(seat);
     if (leader !== null) this.#serveLeader(leader, status, headers, judged, now);
-    if (this.#seats.size === 0 && !this.#relay.kept) this.#stop();
+    if (this.#roster.seats.size === 0 && !this.#relay.kept) this.#stop();
   }
 
   #judge(status: number, headers: readonly string[], now: number): Judgement {
@@ -222,7 +217,7 @@ export class Flight implements UpstreamHandler, Carrier {
     const record = this.#record;
     const now = this.#control.now();
     if (record === null || !mayShare(seat.request, record, now)) {
-      this.#letGo(seat);
+      this.#roster.letGo(seat);
       return;
     }
     const { exchange } = seat.request;
@@ -243,24 +238,24 @@ export class Flight implements UpstreamHandler, Carrier {
     const { request } = seat;
     seat.stopWaiting();
     if (request.condition && this.#record !== null && isCurrent(request, this.#record, now)) {
-      this.#dismiss(seat);
+      this.#roster.dismiss(seat);
       request.exchange.answer(304, notModifiedHeaders(headers), null);
       return;
     }
     seat.served = true;
     request.exchange.sendHead(status, headers, this.#bodyLength);
     // Whoever joined after the head has something to catch up with.
-    if (this.#relay!.feed(seat)) this.#seats.delete(seat);
+    if (this.#relay!.feed(seat)) this.#roster.seats.delete(seat);
   }
 
   onData(chunk: Buffer): boolean {
     const relay = this.#relay;
     if (relay === null || this.#over) return true;
     if (relay.kept && relay.totalBytes + chunk.length > this.#control.maxObjectBytes) {
-      relay.stopKeeping(this.#seats);
+      relay.stopKeeping(this.#roster.seats);
       this.#close();
     }
-    const flowing = relay.push(chunk, this.#seats);
+    const flowing = relay.push(chunk, this.#roster.seats);
     this.#paused = !flowing;
     return flowing;
   }
@@ -274,7 +269,7 @@ export class Flight implements UpstreamHandler, Carrier {
       this.#control.store({ ...this.#record, body: relay.collect(this.#control.allocate) });
     }
     this.#end();
-    for (const seat of [...this.#seats]) if (relay.feed(seat)) this.#seats.delete(seat);
+    for (const seat of [...this.#roster.seats]) if (relay.feed(seat)) this.#roster.seats.delete(seat);
   }
 
   onError(failure: UpstreamFailure): void {
@@ -282,10 +277,7 @@ export class Flight implements UpstreamHandler, Carrier {
     if (this.#over) return;
     if (this.#headSeen) {
       this.#end();
-      for (const seat of [...this.#seats]) {
-        this.#dismiss(seat);
-        seat.request.exchange.abandon();
-      }
+      this.#roster.abandon();
       return;
     }
     this.#fail(failureRefusal(failure));
@@ -331,112 +323,40 @@ export class Flight implements UpstreamHandler, Carrier {
     );
   }
 
-  /** Answers every seat that may have it from a stored response; the others are let go. */
   #settle(stored: StoredResponse, status: Omit<CacheStatus, 'cache'>, state: 'hit' | 'revalidated'): void {
-    const now = this.#control.now();
-    const ttl = stored.ttl(currentAge(stored, now));
     this.#end();
-    const leader = this.#leaderSeat;
-    for (const seat of [...this.#seats]) {
-      this.#dismiss(seat);
-      const { request } = seat;
-      if (seat !== leader && !mayShare(request, stored.record, now)) {
-        this.#control.release(request);
-        continue;
-      }
-      const own = seat === leader ? status : { ...status, collapsed: true };
-      request.exchange.cacheState = seat === leader ? state : 'collapsed';
-      this.#control.count(seat === leader ? state : 'collapsed');
-      answerFrom(request.exchange, stored, stored.headersWith({ ...own, ttl }, now), request.flags, now);
-    }
+    this.#roster.settle(stored, status, state);
   }
 
   #fail(refused: Refusal): void {
-    const over = this.#serveStale(refused.code, undefined);
+    const dealtWith = this.#roster.serveStale(refused.code, undefined);
     this.#end();
-    if (over) return;
+    if (dealtWith) return;
     // What has to be validated and cannot be is a gateway time-out (RFC 9111 section 5.2.2.2).
-    const answer =
-      this.leader.stale?.record.mustRevalidate === true ? refusal('revalidation_failed') : refused;
-    for (const seat of [...this.#seats]) {
-      const isLeader = seat === this.#leaderSeat;
-      this.#dismiss(seat);
-      const { exchange, reason } = seat.request;
-      exchange.cacheState = isLeader ? 'miss' : 'collapsed';
-      exchange.cacheStatus = serializeCacheStatus({
-        cache: cacheName,
-        fwd: reason,
-        collapsed: !isLeader,
-        detail: refused.code,
-      });
-      this.#control.count(exchange.cacheState);
-      exchange.refuse(answer);
-    }
-  }
-
-  /**
-   * stale-if-error (RFC 5861 section 4): serves the stale response to every seat that may have it. True when nobody is
-   * left to be told of the failure.
-   */
-  #serveStale(detail: string | null, fwdStatus: number | undefined): boolean {
-    const { stale } = this.leader;
-    if (stale === null || stale.record.mustRevalidate) return false;
-    const now = this.#control.now();
-    const ageMs = currentAge(stale, now);
-    if (stale.record.staleIfErrorMs === 0 || ageMs - stale.lifetimeMs > stale.record.staleIfErrorMs)
-      return false;
-    for (const seat of [...this.#seats]) {
-      const { exchange, flags, insists } = seat.request;
-      if (insists) continue;
-      const collapsed = seat !== this.#leaderSeat;
-      this.#dismiss(seat);
-      exchange.cacheState = 'stale';
-      this.#control.count('stale');
-      const status = {
-        fwd: 'stale',
-        ...(fwdStatus === undefined ? {} : { fwdStatus }),
-        ttl: stale.ttl(ageMs),
-        collapsed,
-        ...(detail === null ? {} : { detail }),
-      };
-      answerFrom(exchange, stale, stale.headersWith(status, now), flags, now);
-    }
-    return this.#seats.size === 0;
+    const forbidden = this.leader.stale?.record.mustRevalidate === true;
+    this.#roster.refuse(forbidden ? refusal('revalidation_failed') : refused, refused.code);
   }
 
   // The seats' side.
 
   feed(seat: Seat): void {
     const relay = this.#relay;
-    if (relay === null || !this.#seats.has(seat)) return;
-    if (relay.feed(seat)) this.#seats.delete(seat);
+    if (relay === null || !this.#roster.seats.has(seat)) return;
+    if (relay.feed(seat)) this.#roster.seats.delete(seat);
     this.#relieve();
   }
 
   leave(seat: Seat): void {
-    if (!this.#seats.delete(seat)) return;
-    if (seat === this.#leaderSeat) this.#leaderSeat = null;
-    if (this.#over) return;
+    if (!this.#roster.remove(seat) || this.#over) return;
     // What is being stored is worth finishing; what nobody waits for any more is not.
-    if (this.#seats.size === 0 && this.#relay?.kept !== true) this.#stop();
+    if (this.#roster.seats.size === 0 && this.#relay?.kept !== true) this.#stop();
     else this.#relieve();
   }
 
   #relieve(): void {
-    if (!this.#paused || this.#over || this.#relay?.relieve(this.#seats) !== true) return;
+    if (!this.#paused || this.#over || this.#relay?.relieve(this.#roster.seats) !== true) return;
     this.#paused = false;
     this.#call?.resume();
-  }
-
-  #dismiss(seat: Seat): void {
-    this.#seats.delete(seat);
-    seat.stopWaiting();
-    seat.request.exchange.source = null;
-  }
-
-  #letGo(seat: Seat): void {
-    this.#dismiss(seat);
-    this.#control.release(seat.request);
   }
 
   /** Gives the upstream request up. */
