@@ -113,7 +113,8 @@ export class Lease {
     const need = demand === 0 ? 1 : Math.max(1, least - have);
     let want = 0;
     if (more || demand > 0) {
-      this.#want = this.#size(now);
+      // Slots are not held in reserve: their number is small, and they come back to be used again.
+      this.#want = this.isConcurrency ? 0 : this.#size(now);
       want = Math.max(need, this.#want + demand - have);
     }
     this.#extraSent = this.extra;

@@ -133,7 +133,9 @@ export class LeasedLimiter implements Limiter {
           if (overage !== 'block' && decision.overage !== 'charge') decision.overage = overage;
         }
         const low = lease.available + lease.over <= lease.lowWater;
-        if (low && !lease.asking && now >= lease.refusedUntil && cost > 0) this.#prefetch(lease);
+        if (low && !lease.isConcurrency && !lease.asking && now >= lease.refusedUntil && cost > 0) {
+          this.#prefetch(lease);
+        }
       }
     }
     this.#describe(leases, now, decision);
@@ -191,7 +193,7 @@ export class LeasedLimiter implements Limiter {
     const connected = this.#options.link.isConnected();
     for (const lease of this.#book.advance()) {
       lease.expire(now);
-      const idle = now - lease.usedAt >= this.#idleMs;
+      const idle = now - lease.usedAt >= (lease.isConcurrency ? checkEveryMs : this.#idleMs);
       const empty = lease.held === 0 && lease.extra === 0 && lease.waiters.length === 0;
       if (lease.asking || !connected) {
         if (idle && empty && !lease.asking) this.#book.drop(lease);
@@ -201,7 +203,8 @@ export class LeasedLimiter implements Limiter {
       if (idle && lease.available + lease.over > 0) this.#giveBack(lease);
       const ageing = lease.validUntil - now < this.#leaseMs * 0.6;
       if (lease.extra !== 0 || (lease.held > 0 && ageing)) this.#ask(lease, false);
-      else if (lease.held > 0 || now < lease.refusedUntil) this.#book.schedule(lease, this.#leaseMs / 4);
+      else if (lease.held > 0 || now < lease.refusedUntil)
+        this.#book.schedule(lease, this.#nextCheckMs(lease));
       else if (idle && empty) this.#book.drop(lease);
       else this.#book.schedule(lease, this.#idleMs);
     }
@@ -230,6 +233,11 @@ export class LeasedLimiter implements Limiter {
     }
     await Promise.all([this.#asks.drain(closeMs), this.#returns.drain(closeMs)]);
     await this.#options.link.close();
+  }
+
+  /** A free slot is of more use to others than a token, of which there will be new ones. */
+  #nextCheckMs(lease: Lease): number {
+    return lease.isConcurrency ? checkEveryMs : this.#leaseMs / 4;
   }
 
   #prefetch(lease: Lease): void {
@@ -275,7 +283,7 @@ export class LeasedLimiter implements Limiter {
 
   #answered(lease: Lease): void {
     lease.asking = false;
-    this.#book.schedule(lease, this.#leaseMs / 4);
+    this.#book.schedule(lease, this.#nextCheckMs(lease));
     for (const waiter of lease.waiters.splice(0)) waiter.retry();
   }
 

@@ -214,6 +214,25 @@ test('slots of a concurrency limit are shared by gateways and come back', async 
   assert.deepEqual(await ledger(set, subjects[0]!), [6, 0]);
 });
 
+test('a slot that one gateway does not use is soon there for another', async () => {
+  const [one, two] = [await start(), await start()];
+  const set = new LimitSet([{ kind: 'concurrency', name: 'c', limit: 3 } as Limit], [], 'r');
+  const subjects = freshSubjects();
+  const releases = [];
+  for (let i = 0; i < 3; i++) {
+    releases.push((await take(one, set, subjects)).release!);
+    await one.settle();
+  }
+  assert.equal(one.limiter.stranded(), 0);
+  for (const release of releases) release();
+  for (let i = 0; i < 4; i++) {
+    nowMs += 250;
+    one.limiter.check();
+    await one.settle();
+  }
+  for (let i = 0; i < 3; i++) assert.equal((await take(two, set, subjects)).admitted, true);
+});
+
 test('slots stay taken while their requests run, however long', async () => {
   const [one, two] = [await start(), await start()];
   const set = new LimitSet([{ kind: 'concurrency', name: 'c', limit: 1 } as Limit], [], 'r');
