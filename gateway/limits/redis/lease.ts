@@ -1,8 +1,12 @@
 import type { PreparedLimit } from '../limiter.ts';
 import { ledgerKey } from './ledger-keys.ts';
 
-/** A first slice, before anything is known of the demand. */
-export const firstSlice = 8;
+/** A first slice, before anything is known of the demand: little of a small limit, so that others find the rest. */
+function firstSliceOf({ limit }: PreparedLimit): number {
+  const size = limit.kind === 'token_bucket' ? limit.capacity : limit.limit;
+  return Math.min(8, Math.max(1, Math.floor(size / 64)));
+}
+
 /** Slices are sized to last this long. */
 const horizonMs = 300;
 /** Clocks may differ in speed: a lease is given up before the ledger ends it. */
@@ -46,7 +50,7 @@ export class Lease {
   /** The local counter that stands in while Redis is away has been told what the ledger knew. */
   seeded = false;
   readonly waiters: LeaseWaiter[] = [];
-  #want = firstSlice;
+  #want = 1;
   #spent = 0;
   #countedFrom = 0;
   #extraSent = 0;
@@ -159,11 +163,12 @@ export class Lease {
 
   /** Enough for a while at the rate of late, at most twice the last size. */
   #size(now: number): number {
-    if (this.#countedFrom === 0) return firstSlice;
+    const first = firstSliceOf(this.prepared);
+    if (this.#countedFrom === 0) return first;
     // Where there is plenty, a small slice costs nobody anything and saves calls.
-    const least = Math.min(firstSlice, Math.max(1, Math.floor(this.left / 64)));
+    const least = Math.min(first, Math.max(1, Math.floor(this.left / 64)));
     const elapsed = Math.max(1, now - this.#countedFrom);
     const wanted = Math.ceil((this.#spent / elapsed) * horizonMs);
-    return Math.max(least, Math.min(wanted, Math.max(firstSlice, this.#want * 2)));
+    return Math.max(least, Math.min(wanted, Math.max(first, this.#want * 2)));
   }
 }

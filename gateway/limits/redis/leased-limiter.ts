@@ -132,7 +132,8 @@ export class LeasedLimiter implements Limiter {
           const { overage } = set.limits[i]!;
           if (overage !== 'block' && decision.overage !== 'charge') decision.overage = overage;
         }
-        const low = lease.available + lease.over <= lease.lowWater;
+        // A single token is fetched when it is needed: held in advance it would be out of reach for others.
+        const low = lease.lowWater > 0 && lease.available + lease.over <= lease.lowWater;
         if (low && !lease.isConcurrency && !lease.asking && now >= lease.refusedUntil && cost > 0) {
           this.#prefetch(lease);
         }

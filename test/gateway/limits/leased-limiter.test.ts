@@ -127,6 +127,24 @@ test('a raised limit is in force at once, also for a gateway that remembers a re
   assert.equal((await take(gateway, quota(3), subjects)).admitted, true);
 });
 
+test('a small limit can be used up by whoever comes, whichever gateway it meets', async () => {
+  const gateways = await Promise.all(Array.from({ length: 6 }, start));
+  const set = new LimitSet(
+    [{ kind: 'sliding_window', name: 'hour', limit: 10, windowMs: 3_600_000 }],
+    [],
+    'r',
+  );
+  const subjects = freshSubjects();
+  let admitted = 0;
+  for (let i = 0; i < 20; i++) {
+    nowMs += 300;
+    const gateway = gateways[(i * 5) % 6]!;
+    if ((await take(gateway, set, subjects)).admitted) admitted++;
+    await gateway.settle();
+  }
+  assert.equal(admitted, 10);
+});
+
 test('what is unspent goes back at shutdown', async () => {
   const gateway = await start();
   const set = quota(1000);
