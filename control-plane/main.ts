@@ -21,6 +21,8 @@ export interface StartOptions extends ControlPlaneOptions {
   /** A logger, or where log lines go; default: standard output. */
   readonly logger?: Logger;
   readonly logDestination?: DestinationStream;
+  /** For tests. */
+  readonly now?: () => Date;
 }
 
 export interface ControlPlane {
@@ -66,7 +68,7 @@ export async function startControlPlane(options: StartOptions): Promise<ControlP
       feed,
       metrics: new MetricsRegistry(),
       log,
-      now: () => new Date(),
+      now: options.now ?? (() => new Date()),
       onClose: (work) => closing.push(work),
     };
     await context.secrets.warm().catch((error: Error) => {

@@ -39,7 +39,7 @@ export interface ProvisioningOptions {
   /** This process, as the holder of leases. */
   readonly owner: string;
   /** Called before each step; what it throws is taken for a crash: nothing is undone or recorded. For tests. */
-  readonly beforeStep?: (step: Step, uuid: string) => void;
+  readonly beforeStep?: (step: Step, uuid: string) => void | Promise<void>;
 }
 
 export interface IssuedCredentials {
@@ -120,7 +120,7 @@ export class Provisioning {
   }
 
   async #perform(step: Exclude<Step, 'activate'>, row: OnboardingRow): Promise<void> {
-    this.#options.beforeStep?.(step, row.uuid);
+    await this.#options.beforeStep?.(step, row.uuid);
     const startedAt = performance.now();
     const done = await this.#work(step, row);
     await this.#change(row.uuid, done);
@@ -159,7 +159,7 @@ export class Provisioning {
   /** The last step, one transaction: the key, if one is wanted, and the status come together. */
   async #activate(row: OnboardingRow, origin: AuditOrigin): Promise<IssuedCredentials | null> {
     const { context, events, owner, beforeStep } = this.#options;
-    beforeStep?.('activate', row.uuid);
+    await beforeStep?.('activate', row.uuid);
     const startedAt = performance.now();
     const keyId = row.wants_api_key ? mintKeyId('live', randomBytes(16)) : null;
     const made = keyId === null ? null : await makeSecret(context.secrets, keyId, 'api_key', 'live');

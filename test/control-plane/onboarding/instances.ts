@@ -34,6 +34,7 @@ export async function startInstances(
   databaseUrl: string,
   onboarding: OnboardingSettings,
   count = 2,
+  now?: () => Date,
 ): Promise<Instances> {
   const folders = Array.from({ length: count }, () => makeFolder('plane'));
   const planes: ControlPlane[] = [];
@@ -47,6 +48,7 @@ export async function startInstances(
         operatorToken,
         gatewayToken,
         onboarding,
+        ...(now ? { now } : {}),
         logger: pino({ level: process.env.TOLLGATE_TEST_OUTPUT ? 'warn' : 'silent' }),
       }),
     );
