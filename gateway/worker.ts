@@ -92,9 +92,8 @@ const nonces = await openNonces({
   onChange: (away, error) => {
     // All workers see the same; one of them says so.
     if (index !== 0) return;
-    if (away)
-      log.warn({ error: String(error) }, 'Redis is away: nonces are remembered by each gateway alone');
-    else log.info('Redis is back: nonces are remembered by all gateways');
+    if (away) log.warn({ error: String(error) }, 'nonces cannot be shared: each gateway remembers its own');
+    else log.info('nonces are shared again');
   },
 });
 
