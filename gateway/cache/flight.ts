@@ -7,15 +7,15 @@ import { identifies, notModifiedHeaders } from './conditional.ts';
 import type { Found } from './elsewhere.ts';
 import type { FlightControl } from './flight-control.ts';
 import type { Release } from './flight-locks.ts';
+import { forwardedStatus, judgeAnswer } from './fresh-answer.ts';
 import { renew } from './renewal.ts';
 import type { CacheRequest } from './request.ts';
 import { Roster } from './roster.ts';
 import type { Carrier, Seat } from './seat.ts';
 import { ageOf, isCurrent, mayShare } from './sharing.ts';
 import { isServerError } from './status-codes.ts';
-import { type Judgement, judge } from './storability.ts';
-import { type ResponseRecord, recordOf, type StoredResponse, storedHeaders } from './stored-response.ts';
-import { selectingKey } from './vary.ts';
+import type { Judgement } from './storability.ts';
+import type { ResponseRecord, StoredResponse } from './stored-response.ts';
 
 /**
  * One upstream request shared by all who want the same. It belongs to no client: whoever leaves, it goes on for the
@@ -152,8 +152,8 @@ export class Flight implements UpstreamHandler, Carrier {
     }
     this.#headSeen = true;
     const now = this.#control.now();
-    const judged = this.#judge(status, headers, now);
-    const record = judged.refused === null ? this.#recordOf(status, headers, judged, now) : null;
+    const moment = { requestTimeMs: this.#requestTimeMs, responseTimeMs: now };
+    const { judged, record } = judgeAnswer(this.leader, this.#control, status, headers, moment);
     this.#record = record;
     this.#bodyLength = bodyLength;
     const { stale } = this.leader;
@@ -172,42 +172,11 @@ export class Flight implements UpstreamHandler, Carrier {
     if (this.#roster.seats.size === 0 && !this.#relay.kept) this.#stop();
   }
 
-  #judge(status: number, headers: readonly string[], now: number): Judgement {
-    const response = { status, headers, requestTimeMs: this.#requestTimeMs, responseTimeMs: now };
-    return judge(this.leader.judged, response, this.#control.policy);
-  }
-
-  #recordOf(status: number, headers: readonly string[], judged: Judgement, now: number): ResponseRecord {
-    const { leader } = this;
-    return recordOf(
-      {
-        resource: leader.resource,
-        partition: leader.partition,
-        routeId: this.#control.routeId,
-        consumer: leader.consumer,
-        selecting: selectingKey(judged.vary, leader.exchange),
-      },
-      status,
-      storedHeaders(headers, judged.directives, now),
-      judged,
-      this.#requestTimeMs,
-      now,
-      nothing,
-    );
-  }
-
   #serveLeader(seat: Seat, status: number, headers: string[], judged: Judgement, now: number): void {
-    const { exchange, reason } = seat.request;
-    const stored = this.#relay!.kept;
+    const { exchange } = seat.request;
+    const fwdStatus = this.#validated === null ? null : status;
     exchange.cacheState = 'miss';
-    exchange.cacheStatus = serializeCacheStatus({
-      cache: cacheName,
-      fwd: reason,
-      ...(this.#validated === null ? {} : { fwdStatus: status }),
-      ...(stored ? { ttl: Math.floor((judged.lifetimeMs - judged.initialAgeMs) / 1000) } : {}),
-      stored,
-      ...(judged.refused === null ? {} : { detail: judged.refused }),
-    });
+    exchange.cacheStatus = forwardedStatus(seat.request, judged, this.#relay!.kept, fwdStatus);
     this.#control.count('miss');
     this.#sendHead(seat, status, headers, now);
   }
@@ -383,6 +352,5 @@ export class Flight implements UpstreamHandler, Carrier {
   }
 }
 
-const nothing = Buffer.alloc(0);
 /** Longer bodies of errors that nobody is given are broken off. */
 const drainedBytes = 64 * 1024;
