@@ -289,6 +289,10 @@ export class Exchange implements UpstreamHandler, BodyReceiver {
     return this.sendData(chunk);
   }
 
+  released(): boolean {
+    return this.downstream.flushed === true;
+  }
+
   onEnd(trailers: string[] | null): void {
     this.call = null;
     this.sendEnd(trailers);

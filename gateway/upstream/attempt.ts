@@ -100,6 +100,10 @@ export class Attempt implements UpstreamCall, UpstreamHandler {
     return this.#handler.onData(chunk);
   }
 
+  released(): boolean {
+    return this.#handler.released?.() ?? false;
+  }
+
   onEnd(trailers: string[] | null): void {
     this.#call = null;
     this.#target.pending--;

@@ -44,6 +44,11 @@ export interface UpstreamHandler {
   onHead(status: number, headers: string[], bodyLength: number): void;
   /** False asks the client to pause until `UpstreamCall.resume`. The chunk may be kept. */
   onData(chunk: Buffer): boolean;
+  /**
+   * Whether nothing holds the chunk last given to `onData` any more; its memory is then used again. Left out by handlers
+   * that keep chunks.
+   */
+  released?(): boolean;
   onEnd(trailers: string[] | null): void;
   onError(failure: UpstreamFailure): void;
   /** The request body may flow again. */

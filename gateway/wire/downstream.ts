@@ -27,6 +27,8 @@ export interface Downstream {
   writeHead(status: number, headers: readonly string[], bodyLength: number): void;
   /** False asks the caller to wait for `Exchange.onDownstreamDrain`. */
   write(chunk: Uint8Array): boolean;
+  /** Whether all that was written has left; absent where that is not known. */
+  readonly flushed?: boolean;
   end(trailers: readonly string[] | null): void;
   /** Breaks the connection (HTTP/2: the stream), so that the client cannot take the response for whole. */
   destroy(): void;

@@ -3,7 +3,7 @@ import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import type { ResponseFault } from '../../wire/http1/faults.ts';
 import { lastChunk } from '../../wire/http1/head-text.ts';
 import { ByteReader, type ByteSink } from '../../wire/sockets/byte-reader.ts';
-import { copyPiece } from '../../wire/sockets/read-buffer.ts';
+import { copyPiece, recycle } from '../../wire/sockets/read-buffer.ts';
 import { SocketWriter } from '../../wire/sockets/socket-writer.ts';
 import { TunnelSocket } from '../../wire/sockets/tunnel-socket.ts';
 import type { Timed, Timer } from '../../wire/timers/timer-wheel.ts';
@@ -29,6 +29,8 @@ export class UpstreamConnection implements ResponseSink, ByteSink, Timed {
   #requests = 0;
   #chunkedBody = false;
   #owned = false;
+  /** Nothing holds what has been read this time. */
+  #released = false;
   #lastRead = 0;
   #tunnel: TunnelSocket | null = null;
   #switched: string[] | null = null;
@@ -154,6 +156,7 @@ export class UpstreamConnection implements ResponseSink, ByteSink, Timed {
     }
     this.#lastRead = size;
     this.#owned = owned;
+    this.#released = owned;
     let at = 0;
     while (at < size && this.#call !== null) {
       at = this.#reader.read(buffer, at, size, this);
@@ -162,6 +165,7 @@ export class UpstreamConnection implements ResponseSink, ByteSink, Timed {
         break;
       }
     }
+    if (this.#released) recycle(buffer);
     return true;
   }
 
@@ -204,7 +208,9 @@ export class UpstreamConnection implements ResponseSink, ByteSink, Timed {
     const call = this.#call;
     if (call === null) return;
     const piece = this.#owned ? chunk.subarray(start, end) : copyPiece(chunk, start, end);
-    if (!call.handler.onData(piece) && this.#call === call && this.#reader.remaining !== 0) this.pause();
+    const flowing = call.handler.onData(piece);
+    if (this.#released && !call.handler.released?.()) this.#released = false;
+    if (!flowing && this.#call === call && this.#reader.remaining !== 0) this.pause();
     else if (!this.socket.isPaused()) this.#pool.wheel.arm(this.#timer, this.#pool.upstream.idleTimeoutMs);
   }
 

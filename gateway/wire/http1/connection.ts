@@ -445,6 +445,10 @@ export class Http1Connection implements Downstream, ByteSink, Timed {
     return socket.write('\r\n', 'latin1');
   }
 
+  get flushed(): boolean {
+    return this.#head === null && this.#writer.flushed;
+  }
+
   end(trailers: readonly string[] | null): void {
     if (this.#exchange === null) return;
     if (this.#framing === 'length' && this.#remaining > 0) {

@@ -8,9 +8,18 @@ const maxSlabPiece = 8192;
  */
 export const sharedBuffer: Buffer = Buffer.allocUnsafeSlow(bufferBytes);
 
+/** Buffers that nobody has kept. Large bodies would otherwise make so much garbage that collecting it costs more than they do. */
+const free: Buffer[] = [];
+const maxFree = 32;
+
 /** A buffer that whoever receives it may keep. */
 export function ownBuffer(): Buffer {
-  return Buffer.allocUnsafeSlow(bufferBytes);
+  return free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes);
+}
+
+/** Gives an own buffer back that nothing refers to any more. */
+export function recycle(buffer: Buffer): void {
+  if (free.length < maxFree && buffer.length === bufferBytes) free.push(buffer);
 }
 
 let slab = Buffer.allocUnsafeSlow(slabBytes);

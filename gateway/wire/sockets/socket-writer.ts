@@ -40,6 +40,11 @@ export class SocketWriter {
     this.#plain = direct && !('encrypted' in socket);
   }
 
+  /** Whether the kernel has taken everything. */
+  get flushed(): boolean {
+    return !this.#pending && this.#socket.writableLength === 0;
+  }
+
   /** False: the socket wants to be waited for (`drain`). */
   writeHead(head: string): boolean {
     const handle = this.#usableHandle();

@@ -391,3 +391,39 @@ test('a target that announces a short keep-alive is not reused after it', async 
   while (upstream.sockets.size > 0) await new Promise((resolve) => setImmediate(resolve));
   assert.equal(client.pool(target).idle, 0);
 });
+
+test('memory of pieces is used again only when nothing holds them', async (t) => {
+  const { client, target, upstream } = await start(t);
+  const size = 4 << 20;
+  const body = Buffer.alloc(size);
+  for (let i = 0; i < size; i += 4) body.writeUInt32BE(i, i);
+  upstream.handle((_request, socket) => reply(socket, 200, {}, body));
+  for (const holds of [true, false]) {
+    const collector = new Collector();
+    let copied = Buffer.alloc(0);
+    const parts: Buffer[] = [];
+    const handler: UpstreamHandler = Object.assign(
+      {
+        onInformation: () => undefined,
+        onHead: () => undefined,
+        onError: (failure: UpstreamFailure) => collector.onError(failure),
+        onDrain: () => undefined,
+        onUpgrade: () => undefined,
+      },
+      {
+        onData: (chunk: Buffer) => {
+          parts.push(holds ? chunk : Buffer.from(chunk));
+          return true;
+        },
+        onEnd: () => {
+          copied = Buffer.concat(parts);
+          collector.onEnd(null);
+        },
+        ...(holds ? {} : { released: () => true }),
+      },
+    );
+    client.send(target, plainRequest, handler);
+    await collector.done;
+    assert.ok(copied.equals(body));
+  }
+});
