@@ -22,7 +22,7 @@ export async function replaceRecords(table: KeyTable, spool: Spool): Promise<voi
       onPlain: () => undefined,
       onMessage: () => undefined,
     };
-    const facts: FileFacts = { head: null, records: 0, expected: -1 };
+    const facts: FileFacts = { head: null, records: 0, expected: -1, checkHead: () => undefined };
     for await (const payload of spool.read()) {
       readEntries(payload, sink, 'snapshot', facts);
       await setImmediate();

@@ -1,16 +1,10 @@
 import { access, constants, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AppendLog } from './append-log.ts';
-import {
-  type EntrySink,
-  type FileFacts,
-  type FileHead,
-  FrameBuilder,
-  formatVersion,
-  readEntries,
-} from './entries.ts';
-import { DiskCopyError, readFrames } from './frames.ts';
+import { type EntrySink, type FileHead, FrameBuilder, formatVersion } from './entries.ts';
+import { DiskCopyError } from './frames.ts';
 import { takeOwnership } from './owner.ts';
+import { readCopyFile } from './read-copy-file.ts';
 import { SpoolFile } from './spool.ts';
 
 const defaultCompactionBytes = 16 * 1024 * 1024;
@@ -65,7 +59,7 @@ export class DiskCopy {
     const base = snapshots.at(-1) ?? 0;
     if (base > 0) {
       const path = this.#path(base, 'snapshot');
-      this.#snapshotBytes = (await this.#loadFile(path, 'snapshot', sink, { mayBeTorn: false })).size;
+      this.#snapshotBytes = (await readCopyFile(path, 'snapshot', sink, { mayBeTorn: false })).size;
     }
     this.#generation = Math.max(base, 1);
     let size = 0;
@@ -77,7 +71,7 @@ export class DiskCopy {
       }
       const path = this.#path(generation, 'log');
       const mayBeTorn = generation === following.at(-1);
-      const loaded = await this.#loadFile(path, 'log', sink, {
+      const loaded = await readCopyFile(path, 'log', sink, {
         mayBeTorn,
         skipAfterGap: generation !== base,
       });
@@ -219,35 +213,6 @@ export class DiskCopy {
     await syncFolder(this.#folder);
   }
 
-  /** Returns the length of what is whole. */
-  async #loadFile(
-    path: string,
-    content: FileHead['content'],
-    sink: EntrySink,
-    options: { mayBeTorn: boolean; skipAfterGap?: boolean },
-  ): Promise<{ size: number; skipped: boolean }> {
-    const facts: FileFacts = { head: null, records: 0, expected: -1 };
-    const frames = readFrames(path, options.mayBeTorn);
-    try {
-      for (;;) {
-        const next = await frames.next();
-        if (next.done) {
-          if (content === 'snapshot' && facts.records !== facts.expected) {
-            throw new DiskCopyError(`${path}: is incomplete`);
-          }
-          return { size: next.value, skipped: false };
-        }
-        const isFirst = facts.head === null;
-        readEntries(next.value, sink, path, facts);
-        if (!isFirst) continue;
-        checkHead(path, content, facts.head);
-        if (options.skipAfterGap && facts.head?.afterGap) return { size: 0, skipped: true };
-      }
-    } finally {
-      await frames.return(0);
-    }
-  }
-
   async #list(): Promise<{ snapshots: number[]; logs: number[] }> {
     const snapshots: number[] = [];
     const logs: number[] = [];
@@ -269,14 +234,6 @@ export class DiskCopy {
   #path(generation: number, content: FileHead['content']): string {
     return join(this.#folder, `registry-${generation}.${content}`);
   }
-}
-
-function checkHead(path: string, content: FileHead['content'], head: FileHead | null): void {
-  if (head === null) throw new DiskCopyError(`${path}: does not begin as a ${content}`);
-  if (head.format === formatVersion && head.content === content) return;
-  throw new DiskCopyError(
-    `${path}: is a ${head.content} of format ${head.format}, not a ${content} of format ${formatVersion}`,
-  );
 }
 
 async function syncFolder(folder: string): Promise<void> {

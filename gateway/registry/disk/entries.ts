@@ -49,6 +49,8 @@ export interface EntrySink {
 /** What a file says of itself. */
 export interface FileFacts {
   head: FileHead | null;
+  /** Called before anything after the head is read; throws to refuse the file. */
+  readonly checkHead: (head: FileHead) => void;
   records: number;
   /** How many records it should have; -1 until its end. */
   expected: number;
@@ -151,8 +153,10 @@ export function readEntries(payload: Buffer, sink: EntrySink, path: string, fact
     } else if (type === types.plain) sink.onPlain(parse(payload, from, end) as PlainChange);
     else if (type === types.message) sink.onMessage(parse(payload, from, end) as SeenMessage);
     else if (type === types.end) facts.expected = payload.readUInt32LE(from);
-    else if (type === types.head) facts.head = parse(payload, from, end) as FileHead;
-    else throw new DiskCopyError(`${path}: holds an entry of unknown type ${type}`);
+    else if (type === types.head) {
+      facts.head = parse(payload, from, end) as FileHead;
+      facts.checkHead(facts.head);
+    } else throw new DiskCopyError(`${path}: holds an entry of unknown type ${type}`);
     at = end;
   }
 }
