@@ -5,6 +5,7 @@ import { accounts } from './accounts/routes.ts';
 import { alerts } from './alerts/feature.ts';
 import { apps } from './apps/routes.ts';
 import { audit } from './audit/routes.ts';
+import { automation } from './automation/routes.ts';
 import type { Feature } from './context.ts';
 import { devIssuer } from './identity/routes.ts';
 import { signIn } from './identity/sign-in.ts';
@@ -40,6 +41,7 @@ export const features: readonly Feature[] = [
   configuration,
   audit,
   secretsAdministration,
+  automation,
   registry,
   portal,
   usage,

@@ -183,4 +183,32 @@ onEachEngine('registry feed', (engine) => {
     assert.deepEqual(fresh.objects.get(`key/${keyId}`)!.quota, quota);
     await fresh.stop();
   });
+
+  test('compaction forgets what is gone, and who stands below takes a snapshot', async () => {
+    const { keyId } = await plane.makeKey();
+    const follow = await plane.follow();
+    await follow.snapshot();
+    const before = follow.revision;
+    await plane.call('DELETE', `/admin/v1/keys/${keyId}`);
+    await follow.until(`key/${keyId}`, (key) => key === undefined);
+    const { revision } = follow;
+    await follow.stop();
+    if (engine === 'pglite') await plane.plane.close();
+    const db = await openDatabase({ databaseUrl: plane.databaseUrl, dataDir: plane.dataDir });
+    const compact = async (upTo: number) =>
+      (await db.query<{ n: number }>('SELECT registry_compact($1) AS n', [upTo]))[0]!.n;
+    await compact(before);
+    assert.equal(await compact(before), 0);
+    assert.equal(await compact(revision), 1);
+    await db.close();
+    if (engine === 'pglite') plane = await plane.restart();
+    const old = await plane.follow(`?from=${before}`);
+    assert.equal((await old.next()).type, 'snapshot');
+    await old.stop();
+    const current = await plane.follow(`?from=${revision}`);
+    const other = await plane.makeKey();
+    await current.until(`key/${other.keyId}`, (key) => key !== undefined);
+    assert.equal(current.objects.has('route/pay'), false);
+    await current.stop();
+  });
 });
