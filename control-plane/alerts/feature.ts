@@ -1,7 +1,6 @@
-import { createTransport } from 'nodemailer';
 import type { Context, Feature } from '../context.ts';
 import { findExpiringKeys, findVersionDates } from './date-rules.ts';
-import { makeNotices, type SendMail, sendNotices } from './notices.ts';
+import { makeNotices, sendNotices } from './notices.ts';
 import { raiseAlerts } from './raise.ts';
 import { addAlertRoutes } from './routes.ts';
 import { findFailedAuthentications, findQuotaThresholds, findTroubledApps } from './traffic-rules.ts';
@@ -30,27 +29,14 @@ export async function evaluateRules({ db, log, now }: Pick<Context, 'db' | 'log'
   return raised;
 }
 
-/** E-mail through the server of an `smtp://` or `smtps://` address. */
-export function createMailer(smtpUrl: string, from: string, url: () => string) {
-  const transport = createTransport(smtpUrl);
-  const send: SendMail = async (to, { subject, text }) => {
-    await transport.sendMail({
-      from,
-      to,
-      subject,
-      text: `${text}\n\n-- \n${url()}\nWhat you are told is chosen in the portal, or with PUT /api/dev/notices/preferences.\n`,
-      headers: { 'Auto-Submitted': 'auto-generated' },
-    });
-  };
-  return { send, close: () => transport.close() };
-}
-
 /** Alerts: raised of keys, versions, traffic and quotas, and told by webhook and e-mail. */
-export const alerts: Feature = (app, context) => {
+export const alerts: Feature = async (app, context) => {
   const { db, log, now } = context;
   const { mail, operatorAddress, digestHour } = context.config.alerts;
   addAlertRoutes(app, context);
-  const mailer = mail ? createMailer(mail.smtpUrl, mail.from, context.url) : null;
+  const mailer = mail
+    ? (await import('./mailer.ts')).createMailer(mail.smtpUrl, mail.from, context.url)
+    : null;
 
   const underWay = new Map<string, Promise<unknown>>();
   /** Does a piece of work unless it is still being done from the last time. */

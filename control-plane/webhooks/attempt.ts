@@ -1,6 +1,7 @@
 import { Webhook } from 'standardwebhooks';
 import { type Agent, request } from 'undici';
-import { refuseLiteral } from './egress.ts';
+import { createAddressCheck, refuseLiteral } from './addresses.ts';
+import { createEgressAgent } from './egress.ts';
 import { parseRetryAfter } from './schedule.ts';
 
 export interface AttemptTarget {
@@ -19,11 +20,16 @@ export interface AttemptOutcome {
   readonly retryAfterMs: number | null;
 }
 
-export interface AttemptOptions {
+interface AttemptOptions {
   readonly agent: Agent;
   readonly mayConnect: (address: string) => boolean;
   readonly timeoutMs: number;
   readonly now: () => Date;
+}
+
+export interface Attempts {
+  attempt(target: AttemptTarget, messageId: string, body: string): Promise<AttemptOutcome>;
+  close(): Promise<void>;
 }
 
 const excerptBytes = 2048;
@@ -32,7 +38,7 @@ const excerptBytes = 2048;
  * Posts one message, signed as Standard Webhooks says: `webhook-id` stays the same over all attempts, the signature
  * has one part for each secret. Redirects are not followed. Never throws.
  */
-export async function attempt(
+async function attempt(
   target: AttemptTarget,
   messageId: string,
   body: string,
@@ -93,4 +99,19 @@ async function readExcerpt(body: AsyncIterable<Buffer> & { destroy(): unknown })
     }
   }
   return Buffer.concat(pieces).subarray(0, excerptBytes).toString().replaceAll('\0', '');
+}
+
+/** Makes attempts through connections that reach allowed networks only. */
+export function createAttempts(
+  allowedNetworks: readonly string[],
+  timeoutMs: number,
+  now: () => Date,
+): Attempts {
+  const agent = createEgressAgent(allowedNetworks, timeoutMs);
+  const mayConnect = createAddressCheck(allowedNetworks);
+  return {
+    attempt: (target, messageId, body) =>
+      attempt(target, messageId, body, { agent, mayConnect, timeoutMs, now }),
+    close: () => agent.destroy(),
+  };
 }

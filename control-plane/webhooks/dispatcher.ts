@@ -1,11 +1,15 @@
 import type { Context } from '../context.ts';
 import type { Queryable } from '../database/database.ts';
-import { type AttemptOptions, type AttemptOutcome, attempt } from './attempt.ts';
+import type { AttemptOutcome, AttemptTarget } from './attempt.ts';
 import { publishEvent } from './publish.ts';
 import { claimDue, type DueDelivery, type EndpointRow, findEndpoint } from './queries.ts';
 import { nextDelayMs, retryDelaysMs } from './schedule.ts';
 
-export interface DispatcherOptions extends AttemptOptions {
+export interface DispatcherOptions {
+  readonly attempt: (target: AttemptTarget, messageId: string, body: string) => Promise<AttemptOutcome>;
+  /** The longest that an attempt takes. */
+  readonly timeoutMs: number;
+  readonly now: () => Date;
   readonly retryDelaysMs?: readonly number[];
   readonly pollMs?: number;
   readonly concurrency?: number;
@@ -82,12 +86,8 @@ export class Dispatcher {
     const endpoint = await findEndpoint(db, delivery.endpoint_id, null);
     if (!endpoint) return;
     const secrets = await this.#openSecrets(endpoint);
-    const outcome = await attempt(
-      { url: endpoint.url, secrets },
-      delivery.event_id,
-      JSON.stringify(delivery.payload),
-      this.#options,
-    );
+    const target = { url: endpoint.url, secrets };
+    const outcome = await this.#options.attempt(target, delivery.event_id, JSON.stringify(delivery.payload));
     await db.transaction((tx) => this.#settle(tx, delivery, outcome));
   }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Context } from '../context.ts';
 import { invalid } from '../http/problem.ts';
-import { AddressRefused, createAddressCheck, refuseLiteral } from './egress.ts';
+import { AddressRefused, createAddressCheck, refuseLiteral } from './addresses.ts';
 import type { EndpointRow, SealedSecret } from './queries.ts';
 import type { EndpointReply } from './schema.ts';
 

@@ -1,8 +1,8 @@
 import { Gauge } from 'prom-client';
 import type { Feature } from '../context.ts';
+import type { Attempts } from './attempt.ts';
 import { addDeliveryRoutes } from './delivery-routes.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { createAddressCheck, createEgressAgent } from './egress.ts';
 import { addEndpointRoutes } from './endpoint-routes.ts';
 
 const timeoutMs = 15_000;
@@ -12,10 +12,17 @@ const eventDays = 30;
 export const webhooks: Feature = async (app, context) => {
   const { db, log, now, metrics } = context;
   const { allowedNetworks } = context.config.webhooks;
-  const agent = createEgressAgent(allowedNetworks, timeoutMs);
+  // The HTTP client is loaded when something is delivered for the first time: most instances start without.
+  let loaded: Promise<Attempts> | null = null;
+  const load = async (): Promise<Attempts> => {
+    const { createAttempts } = await import('./attempt.ts');
+    return createAttempts(allowedNetworks, timeoutMs, now);
+  };
   const dispatcher = new Dispatcher(context, {
-    agent,
-    mayConnect: createAddressCheck(allowedNetworks),
+    async attempt(target, messageId, body) {
+      loaded ??= load();
+      return await (await loaded).attempt(target, messageId, body);
+    },
     timeoutMs,
     now,
   });
@@ -48,6 +55,6 @@ export const webhooks: Feature = async (app, context) => {
     clearInterval(timer);
     await stopListening();
     await dispatcher.stop();
-    await agent.destroy();
+    await (await loaded)?.close();
   });
 };

@@ -4,8 +4,8 @@ import type { Context } from '../../../control-plane/context.ts';
 import type { Database } from '../../../control-plane/database/database.ts';
 import { migrate } from '../../../control-plane/database/migrate.ts';
 import { openPglite } from '../../../control-plane/database/pglite.ts';
+import { createAttempts } from '../../../control-plane/webhooks/attempt.ts';
 import { Dispatcher } from '../../../control-plane/webhooks/dispatcher.ts';
-import { createAddressCheck, createEgressAgent } from '../../../control-plane/webhooks/egress.ts';
 import { publishEvent } from '../../../control-plane/webhooks/publish.ts';
 import { nextDelayMs, parseRetryAfter, retryDelaysMs } from '../../../control-plane/webhooks/schedule.ts';
 import { eventually } from '../../support/processes.ts';
@@ -16,7 +16,7 @@ let db: Database;
 let receiver: HookReceiver;
 let now: number;
 let dispatcher: Dispatcher;
-const agent = createEgressAgent(networks, 500);
+const attempts = createAttempts(networks, 500, () => new Date(now));
 
 before(async () => {
   db = await openPglite(null);
@@ -27,7 +27,7 @@ before(async () => {
 after(async () => {
   await dispatcher.stop();
   await receiver.stop();
-  await agent.destroy();
+  await attempts.close();
   await db.close();
 });
 
@@ -36,8 +36,7 @@ function startDispatcher(): Dispatcher {
   const secrets = { open: async () => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' };
   const log = { error: () => {} };
   return new Dispatcher({ db, secrets, log } as unknown as Context, {
-    agent,
-    mayConnect: createAddressCheck(networks),
+    attempt: attempts.attempt,
     timeoutMs: 500,
     now: () => new Date(now),
     pollMs: 5,
@@ -54,7 +53,8 @@ beforeEach(async () => {
   );
   receiver.received.length = 0;
   receiver.answer(204);
-  now = Date.now() + 1000;
+  // Ahead of the database's clock for as long as a test takes, so that what is published is due.
+  now = Date.now() + 50_000;
   dispatcher = startDispatcher();
 });
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { request } from 'undici';
-import { createAddressCheck, createEgressAgent } from '../../../control-plane/webhooks/egress.ts';
+import { createAddressCheck } from '../../../control-plane/webhooks/addresses.ts';
+import { createEgressAgent } from '../../../control-plane/webhooks/egress.ts';
 import { startHookReceiver } from './hook-receiver.ts';
 
 test('private, local and special addresses may not be connected to, in any notation', () => {
