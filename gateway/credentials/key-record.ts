@@ -27,7 +27,10 @@ export function encodeKey(key: Key, intern: Intern): Uint8Array {
   if (key.app !== undefined) encoder.text(key.app, null);
   if (key.account !== undefined) encoder.text(key.account, null);
   if (key.publicKey !== undefined) encoder.text(key.publicKey, null);
-  if (key.expiresAt !== undefined) encoder.f64(key.expiresAt);
+  if (key.expiresAt !== undefined) {
+    if (fitsU48(key.expiresAt)) encoder.u48(key.expiresAt);
+    else encoder.f64(key.expiresAt);
+  }
   if (key.scopes !== undefined) encoder.text(JSON.stringify(key.scopes), intern);
   if (key.addresses !== undefined) encoder.text(JSON.stringify(key.addresses), null);
   if (key.version !== undefined) encoder.text(key.version, intern);
@@ -54,7 +57,7 @@ export function decodeKey(id: string, bytes: Buffer, from: number, end: number, 
   if (bits & keyBits.app) key.app = decoder.text(interned);
   if (bits & keyBits.account) key.account = decoder.text(interned);
   if (bits & keyBits.publicKey) key.publicKey = decoder.text(interned);
-  if (bits & keyBits.expiresAt) key.expiresAt = decoder.f64();
+  if (bits & keyBits.expiresAt) key.expiresAt = bits & keyBits.wideExpiry ? decoder.f64() : decoder.u48();
   if (bits & keyBits.scopes) key.scopes = JSON.parse(decoder.text(interned)) as string[];
   if (bits & keyBits.addresses) key.addresses = JSON.parse(decoder.text(interned)) as AddressRules;
   if (bits & keyBits.version) key.version = decoder.text(interned);
@@ -112,13 +115,19 @@ function bitsOf(key: Key): number {
   if (key.app !== undefined) bits |= keyBits.app;
   if (key.account !== undefined) bits |= keyBits.account;
   if (key.publicKey !== undefined) bits |= keyBits.publicKey;
-  if (key.expiresAt !== undefined) bits |= keyBits.expiresAt;
+  if (key.expiresAt !== undefined) {
+    bits |= fitsU48(key.expiresAt) ? keyBits.expiresAt : keyBits.expiresAt | keyBits.wideExpiry;
+  }
   if (key.scopes !== undefined) bits |= keyBits.scopes;
   if (key.addresses !== undefined) bits |= keyBits.addresses;
   if (key.version !== undefined) bits |= keyBits.version;
   if (key.plan !== undefined) bits |= keyBits.plan;
   if (key.quota !== undefined) bits |= keyBits.quota;
   return bits;
+}
+
+function fitsU48(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value < 2 ** 48;
 }
 
 function encodeSecret(secret: Secret, intern: Intern): void {

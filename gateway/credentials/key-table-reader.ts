@@ -165,6 +165,8 @@ export const keyBits = {
   version: 512,
   plan: 1024,
   quota: 2048,
+  /** The expiry is in eight bytes, for it does not fit into six. */
+  wideExpiry: 4096,
 } as const;
 
 export function digestTag(bytes: Uint8Array, at: number): number {

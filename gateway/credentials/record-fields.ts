@@ -42,6 +42,11 @@ export class RecordEncoder {
     this.#length = this.#buffer.writeDoubleLE(value, this.#length);
   }
 
+  u48(value: number): void {
+    this.#room(6);
+    this.#length = this.#buffer.writeUIntLE(value, this.#length, 6);
+  }
+
   hex(text: string, bytes: number): void {
     this.#room(bytes);
     this.#length += this.#buffer.write(text, this.#length, 'hex');
@@ -120,6 +125,10 @@ export class RecordDecoder {
     const value = this.#bytes.readDoubleLE(this.at);
     this.at += 8;
     return value;
+  }
+
+  u48(): number {
+    return this.#bytes.readUIntLE(this.#skip(6) - 6, 6);
   }
 
   base64(): string {

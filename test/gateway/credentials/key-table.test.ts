@@ -50,7 +50,7 @@ const optionalMembers = fc.record(
     app: fc.oneof(fc.uuid(), fc.constantFrom('app_1', 'APP:2'), prefixed),
     account: fc.oneof(fc.uuid(), prefixed),
     publicKey: fc.base64String({ minLength: 44, maxLength: 44 }),
-    expiresAt: fc.integer({ min: 0 }),
+    expiresAt: fc.oneof(fc.maxSafeInteger(), fc.constantFrom(0, 1_900_000_000_000, 2 ** 48 - 1, 2 ** 48)),
     scopes: fc.array(fc.string(), { maxLength: 4 }),
     addresses: fc.record(
       { allow: fc.array(fc.string({ unit: 'grapheme' })), deny: fc.array(fc.ipV4()) },
