@@ -16,7 +16,8 @@ let db: Database;
 let receiver: HookReceiver;
 let now: number;
 let dispatcher: Dispatcher;
-const attempts = createAttempts(networks, 500, () => new Date(now));
+const attempts = createAttempts(networks, 30_000, () => new Date(now));
+const impatient = createAttempts(networks, 200, () => new Date(now));
 
 before(async () => {
   db = await openPglite(null);
@@ -28,15 +29,16 @@ after(async () => {
   await dispatcher.stop();
   await receiver.stop();
   await attempts.close();
+  await impatient.close();
   await db.close();
 });
 
 /** A dispatcher whose clock stands until a test moves it. */
-function startDispatcher(): Dispatcher {
+function startDispatcher({ attempt } = attempts): Dispatcher {
   const secrets = { open: async () => 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' };
   const log = { error: () => {} };
   return new Dispatcher({ db, secrets, log } as unknown as Context, {
-    attempt: attempts.attempt,
+    attempt,
     timeoutMs: 500,
     now: () => new Date(now),
     pollMs: 5,
@@ -128,6 +130,8 @@ test('a redirect is a failure and is not followed', async () => {
 
 test('silence and a closed port are failures with their cause in the log', async () => {
   receiver.answer(null);
+  await dispatcher.stop();
+  dispatcher = startDispatcher(impatient);
   await publish();
   await afterAttempts(1);
   await db.execute(`UPDATE webhook_endpoints SET url = 'http://127.0.0.1:1/'`);
