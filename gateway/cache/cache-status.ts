@@ -1,5 +1,5 @@
+import { parseList, serializeBare, Token } from '#contract/structured-fields.ts';
 import { joinedField } from './fields.ts';
-import { Decimal, parseList, serializeString, Token } from './structured-fields.ts';
 
 /** Why a request went forward (RFC 9211 section 2.2). */
 export type ForwardReason =
@@ -31,6 +31,11 @@ export const cacheName = 'tollgate';
 
 const tokenPattern = /^[A-Za-z*][!#$%&'*+\-.^_`|~0-9A-Za-z:/]*$/;
 
+/** A String; characters outside of printable ASCII are replaced by "?". */
+function serializeString(text: string): string {
+  return serializeBare(text.replace(/[^\x20-\x7e]/g, '?'));
+}
+
 /** One member as a Structured Field item. */
 export function serializeCacheStatus(status: CacheStatus): string {
   let text = tokenPattern.test(status.cache) ? status.cache : serializeString(status.cache);
@@ -53,7 +58,9 @@ export function parseCacheStatus(headers: readonly string[]): CacheStatus[] | nu
   const items = value === undefined ? null : parseList(value);
   if (items === null) return null;
   const statuses: CacheStatus[] = [];
-  for (const { value: name, parameters } of items) {
+  for (const item of items) {
+    if ('items' in item) return null;
+    const { value: name, parameters } = item;
     if (!(name instanceof Token) && typeof name !== 'string') return null;
     const text = (key: string): string | undefined => {
       const found = parameters.get(key);
@@ -62,7 +69,6 @@ export function parseCacheStatus(headers: readonly string[]): CacheStatus[] | nu
     };
     const integer = (key: string): number | undefined => {
       const found = parameters.get(key);
-      if (found instanceof Decimal) return undefined;
       return typeof found === 'number' ? found : undefined;
     };
     const flag = (key: string): boolean | undefined => {

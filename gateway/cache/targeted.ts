@@ -1,3 +1,4 @@
+import { type Member, parseDictionary, Token } from '#contract/structured-fields.ts';
 import {
   applyDirective,
   emptyResponseDirectives,
@@ -5,7 +6,6 @@ import {
   type ResponseDirectives,
 } from './cache-control.ts';
 import { joinedField } from './fields.ts';
-import { type Item, parseDictionary, Token } from './structured-fields.ts';
 
 /** The targeted fields (RFC 9213) that this cache obeys, the first present and valid one wins. */
 export const targetedFields: readonly string[] = ['tollgate-cache-control', 'cdn-cache-control'];
@@ -26,7 +26,9 @@ export function governingDirectives(headers: readonly string[]): {
     const directives = emptyResponseDirectives();
     for (const [directive, item] of members) {
       // A directive that is switched off says nothing.
-      if (item.value !== false) applyDirective(directives, directive, argumentOf(directive, item));
+      if (!('value' in item && item.value === false)) {
+        applyDirective(directives, directive, argumentOf(directive, item));
+      }
     }
     return { directives, targeted: true };
   }
@@ -37,7 +39,9 @@ export function governingDirectives(headers: readonly string[]): {
 const timed = new Set(['max-age', 's-maxage', 'stale-while-revalidate', 'stale-if-error']);
 
 /** Structured types as the argument text that the directive would have in Cache-Control; null for a wrong type. */
-function argumentOf(directive: string, { value }: Item): string | undefined | null {
+function argumentOf(directive: string, member: Member): string | undefined | null {
+  if ('items' in member) return null;
+  const { value } = member;
   if (timed.has(directive)) return typeof value === 'number' && value >= 0 ? String(value) : null;
   if (value === true) return undefined;
   if (typeof value === 'number') return String(value);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { parseDictionary, parseList } from '#contract/structured-fields.ts';
 import {
   parseDirectives,
   parseRequestDirectives,
@@ -14,7 +15,6 @@ import { currentAge, freshnessLifetime, initialAge } from '../../../gateway/cach
 import { formatHttpDate, parseHttpDate } from '../../../gateway/cache/http-date.ts';
 import { type QueryRule, resourceKey, selectQuery } from '../../../gateway/cache/key.ts';
 import { requestedRanges } from '../../../gateway/cache/range.ts';
-import { parseDictionary, parseList } from '../../../gateway/cache/structured-fields.ts';
 import { normalizePreferences, parseVary, selectingKey } from '../../../gateway/cache/vary.ts';
 
 const anyText = fc.string({ unit: 'binary-ascii', maxLength: 60 });
