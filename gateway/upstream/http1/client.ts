@@ -13,6 +13,8 @@ export interface Http1ClientOptions extends Partial<PoolLimits> {
 /** Sends requests to HTTP/1.1 upstreams over connections of its own, a pool for each target. */
 export class Http1Client implements UpstreamClient {
   readonly #pools = new Map<Upstream, TargetPool>();
+  /** The latest TLS session of each target, for resumption. Never shared: another client may trust less. */
+  readonly #sessions = new WeakMap<Upstream, Buffer>();
   readonly #wheel: TimerWheel;
   readonly #ownWheel: boolean;
   readonly #limits: PoolLimits;
@@ -38,7 +40,7 @@ export class Http1Client implements UpstreamClient {
   pool(upstream: Upstream): TargetPool {
     let pool = this.#pools.get(upstream);
     if (pool === undefined) {
-      pool = new TargetPool(upstream, this.#wheel, this.#limits, this.#tls, () =>
+      pool = new TargetPool(upstream, this.#wheel, this.#limits, this.#tls, this.#sessions, () =>
         this.#pools.delete(upstream),
       );
       this.#pools.set(upstream, pool);

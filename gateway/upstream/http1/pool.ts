@@ -20,9 +20,8 @@ export class TargetPool {
   readonly wheel: TimerWheel;
   readonly tls: ConnectionOptions;
   readonly idleTimeoutMs: number;
-  /** The latest TLS session, for resumption. */
-  session: Buffer | null = null;
   readonly #limits: PoolLimits;
+  readonly #sessions: WeakMap<Upstream, Buffer>;
   readonly #idle: UpstreamConnection[] = [];
   readonly #open = new Set<UpstreamConnection>();
   readonly #waiting = new Set<Http1Call>();
@@ -37,6 +36,7 @@ export class TargetPool {
     wheel: TimerWheel,
     limits: PoolLimits,
     tls: ConnectionOptions,
+    sessions: WeakMap<Upstream, Buffer>,
     onEmpty: () => void,
   ) {
     this.#onEmpty = () => {
@@ -44,10 +44,15 @@ export class TargetPool {
       if (this.#waiting.size === 0) onEmpty();
     };
     this.upstream = upstream;
+    this.#sessions = sessions;
     this.wheel = wheel;
     this.tls = tls;
     this.idleTimeoutMs = limits.idleTimeoutMs;
     this.#limits = limits;
+  }
+
+  get session(): Buffer | null {
+    return this.#sessions.get(this.upstream) ?? null;
   }
 
   get connections(): number {
@@ -97,7 +102,7 @@ export class TargetPool {
   }
 
   keepSession(session: Buffer): void {
-    this.session = session;
+    this.#sessions.set(this.upstream, session);
   }
 
   onConnected(connection: UpstreamConnection): void {
