@@ -44,8 +44,11 @@ SIGHUP reads the file's resources again.`,
       throw new UsageError('--upstream stands alone, without --config and --control');
     }
     const front = values.upstream.length > 0 ? frontEverything(values.upstream, values) : null;
-    const env =
-      values.control === undefined ? process.env : { ...process.env, TOLLGATE_CONTROL_URL: values.control };
+    const env = {
+      ...process.env,
+      ...(values.control === undefined ? {} : { TOLLGATE_CONTROL_URL: values.control }),
+      ...(front ? { TOLLGATE_CONTROL_URL: undefined } : {}),
+    };
     const overrides: GatewayOverrides = {
       ...(values.config === undefined ? {} : { configFolder: dirname(values.config) }),
       ...(values.listen === undefined ? {} : { listenPort: values.listen }),
