@@ -7,15 +7,22 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Spool, type SpoolOptions } from '../../../gateway/usage/spool.ts';
 
+const opened = new Map<string, Spool[]>();
+
 async function folder(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'tollgate-spool-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  t.after(async () => {
+    // Spools write until they are closed.
+    for (const spool of opened.get(directory) ?? []) await spool.close();
+    opened.delete(directory);
+    await rm(directory, { recursive: true, force: true });
+  });
   return directory;
 }
 
-async function opened(t: TestContext, options: SpoolOptions): Promise<Spool> {
+async function openSpool(options: SpoolOptions): Promise<Spool> {
   const spool = await Spool.open(options);
-  t.after(() => spool.close());
+  opened.set(options.directory, [...(opened.get(options.directory) ?? []), spool]);
   return spool;
 }
 
@@ -34,7 +41,7 @@ async function takeAll(spool: Spool, maxBytes = 1000): Promise<string[]> {
 
 test('batches come out in the order they went in, across segments, and leave nothing pending', async (t) => {
   const directory = await folder(t);
-  const spool = await opened(t, { directory, segmentBytes: 200 });
+  const spool = await openSpool({ directory, segmentBytes: 200 });
   const sent = Array.from({ length: 60 }, (_, i) => `batch ${i} ${'x'.repeat(i)}`);
   for (const text of sent) {
     assert.equal(spool.append(bytes(text), 2), true);
@@ -66,7 +73,7 @@ test('what is not acknowledged is read again, also after a restart; what is, is 
   first.acknowledge(chunk);
   await first.close();
 
-  const second = await opened(t, { directory });
+  const second = await openSpool({ directory });
   assert.equal(second.stats.pendingEvents, 2);
   second.append(bytes('d'), 1);
   await second.flush();
@@ -74,7 +81,7 @@ test('what is not acknowledged is read again, also after a restart; what is, is 
 });
 
 test('a batch larger than the reader asked for is read whole', async (t) => {
-  const spool = await opened(t, { directory: await folder(t) });
+  const spool = await openSpool({ directory: await folder(t) });
   const large = 'y'.repeat(5000);
   spool.append(bytes('small'), 1);
   spool.append(bytes(large), 1);
@@ -83,7 +90,7 @@ test('a batch larger than the reader asked for is read whole', async (t) => {
 });
 
 test('a full spool drops the newest batches and counts their events', async (t) => {
-  const spool = await opened(t, { directory: await folder(t), maxBytes: 300, segmentBytes: 100 });
+  const spool = await openSpool({ directory: await folder(t), maxBytes: 300, segmentBytes: 100 });
   const kept: string[] = [];
   let dropped = 0;
   for (let i = 0; i < 20; i++) {
@@ -99,7 +106,7 @@ test('a full spool drops the newest batches and counts their events', async (t) 
 });
 
 test('memory is bounded when the disk cannot keep up', async (t) => {
-  const spool = await opened(t, { directory: await folder(t), maxBufferedBytes: 100 });
+  const spool = await openSpool({ directory: await folder(t), maxBufferedBytes: 100 });
   const results = Array.from({ length: 10 }, () => spool.append(bytes('z'.repeat(20)), 1));
   assert.deepEqual(results, [true, true, ...Array.from({ length: 8 }, () => false)]);
   assert.equal(spool.stats.droppedEvents, 8);
@@ -120,7 +127,7 @@ test('a record torn by a crash and damage in the middle cost only themselves', a
   await writeFile(path, content);
   await truncate(path, content.length - 2);
 
-  const second = await opened(t, { directory });
+  const second = await openSpool({ directory });
   second.append(bytes('fifth'), 1);
   await second.flush();
   assert.deepEqual(await takeAll(second), ['first', 'third', 'fifth']);
@@ -135,7 +142,7 @@ test('garbage at the end of a segment does not hide the segments after it', asyn
   await first.close();
   const name = (await readdir(directory)).find((entry) => entry.endsWith('.segment'))!;
   await appendFile(join(directory, name), Buffer.from('TGPR garbage that is no record'));
-  const second = await opened(t, { directory });
+  const second = await openSpool({ directory });
   second.append(bytes('after'), 1);
   await second.flush();
   assert.deepEqual(await takeAll(second), ['kept', 'after']);
@@ -143,7 +150,7 @@ test('garbage at the end of a segment does not hide the segments after it', asyn
 
 test('a directory belongs to one process; the lock of a dead one is taken over', async (t) => {
   const directory = await folder(t);
-  const owner = await opened(t, { directory });
+  const owner = await openSpool({ directory });
   await assert.rejects(Spool.open({ directory }), /is open already/);
   await owner.close();
 
@@ -172,7 +179,7 @@ test('a process killed with SIGKILL loses nothing that it had written', async (t
   await once(child.stdout, 'data');
   child.kill('SIGKILL');
   await once(child, 'exit');
-  const spool = await opened(t, { directory });
+  const spool = await openSpool({ directory });
   assert.equal(spool.stats.pendingEvents, 500);
   assert.equal((await takeAll(spool)).length, 500);
 });
