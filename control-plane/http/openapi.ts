@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger';
 import Type, { type TSchema } from 'typebox';
 import { type ProblemCode, problemMediaType, problems } from '#contract/problems.ts';
 import type { App } from '../context.ts';
+import { type ReferenceDocument, referencePolicy, renderReference } from './reference.ts';
 
 const problemSchema = Type.Object({
   type: Type.String({ examples: ['urn:tollgate:problem:not_found'] }),
@@ -48,6 +49,7 @@ export async function addOpenApi(app: App, version: string): Promise<void> {
         { name: 'operator', description: 'Configuration and administration.' },
         { name: 'identity', description: 'Signing in to the console.' },
         { name: 'registry', description: 'What gateways follow.' },
+        { name: 'onboarding', description: 'Onboarding of tenants, for applications with a master key.' },
         { name: 'process', description: 'Health and metrics.' },
       ],
       components: {
@@ -55,13 +57,35 @@ export async function addOpenApi(app: App, version: string): Promise<void> {
           developer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
           operator: { type: 'http', scheme: 'bearer' },
           gateway: { type: 'http', scheme: 'bearer' },
+          masterKey: { type: 'apiKey', in: 'header', name: 'X-Master-Key' },
           session: { type: 'apiKey', in: 'cookie', name: 'tollgate_session' },
         },
       },
     },
   });
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  app.get('/openapi.json', { schema: { hide: true } }, () => describe(app));
+  app.get('/docs', { schema: { hide: true } }, (_request, reply) =>
+    reply
+      .headers({ 'content-type': 'text/html; charset=utf-8', 'content-security-policy': referencePolicy })
+      .send(renderReference(describe(app) as ReferenceDocument)),
+  );
 }
+
+/** The document, with bodies that may be absent marked so: an absent body counts as an empty object. */
+function describe(app: App): object {
+  const document = app.swagger() as {
+    paths?: Record<string, Record<string, { requestBody?: { required?: boolean; content?: Content } }>>;
+  };
+  for (const methods of Object.values(document.paths ?? {})) {
+    for (const operation of Object.values(methods)) {
+      const schema = operation.requestBody?.content?.['application/json']?.schema;
+      if (schema && (schema.required ?? []).length === 0) operation.requestBody!.required = false;
+    }
+  }
+  return document;
+}
+
+type Content = Record<string, { schema?: { required?: string[] } }>;
 
 type Security = readonly { readonly [scheme: string]: readonly string[] }[];
 

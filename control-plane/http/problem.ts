@@ -77,8 +77,13 @@ export function handleError(error: FastifyError | Error, request: FastifyRequest
     sendProblem(reply, 'unavailable', 'The database cannot be reached now; retry later.');
     return;
   }
-  if (code === '22021' || code === '22P05') {
-    sendProblem(reply, 'invalid_parameter', 'Text must not contain the character U+0000.');
+  if (/^22[0-9A-Z]{3}$/.test(code ?? '')) {
+    sendProblem(reply, 'invalid_parameter', 'A value is out of the range that can be stored.');
+    return;
+  }
+  const status = (error as FastifyError).statusCode ?? 500;
+  if (code?.startsWith('FST_') && status >= 400 && status < 500) {
+    sendProblem(reply, status === 414 ? 'target_too_long' : 'malformed_request');
     return;
   }
   request.log.error({ err: error }, 'request failed');

@@ -11,7 +11,7 @@ export function addQuotaRoutes(app: App, context: Context): void {
     {
       onRequest: context.auth.developer,
       schema: {
-        operationId: 'getQuota',
+        operationId: 'getQuotaUse',
         tags: ['developer'],
         security: forDevelopers,
         summary: 'Used and remaining quota of each key',
