@@ -139,8 +139,8 @@ test('beyond a limit it is 429 with Retry-After and the RateLimit fields', async
   const refused = await send('GET', '/scarce');
   assertProblem(refused, 429, 'rate_limited');
   const retryAfter = Number(refused.header('retry-after'));
-  // The window forgets a request up to one per cent late.
-  assert.ok(retryAfter >= 1 && retryAfter <= 61, String(retryAfter));
+  // A window forgets up to one per cent late, and what is said is spread by up to a tenth.
+  assert.ok(retryAfter >= 1 && retryAfter <= 67, String(retryAfter));
   assert.match(refused.header('ratelimit-policy')!, /"scarce";q=2;w=60/);
   assert.match(refused.header('ratelimit')!, /"scarce";r=0;t=\d+/);
   assert.equal(refused.header('x-ratelimit-remaining'), '0');
