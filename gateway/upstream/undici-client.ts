@@ -9,16 +9,6 @@ import type {
   UpstreamRequest,
 } from './client.ts';
 
-/** undici's own handler shape: raw header buffers, no header object. */
-interface RawHandler {
-  onConnect(abort: (error?: Error) => void): void;
-  onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean;
-  onData(chunk: Buffer): boolean;
-  onComplete(trailers: Buffer[] | null): void;
-  onError(error: Error): void;
-  onUpgrade(status: number, headers: Buffer[] | null, socket: Duplex): void;
-}
-
 /** An upstream client on undici's dispatch interface; the way to HTTP/2 upstreams. */
 export class UndiciClient implements UpstreamClient {
   readonly #pools = new Map<Upstream, Pool>();
@@ -54,13 +44,11 @@ export class UndiciClient implements UpstreamClient {
   }
 }
 
-class UndiciCall implements UpstreamCall, RawHandler {
+class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   readonly #request: UpstreamRequest;
   readonly #handler: UpstreamHandler;
   #body: Readable | null = null;
-  #abort: ((error?: Error) => void) | null = null;
-  #resume: (() => void) | null = null;
-  #paused = false;
+  #controller: Dispatcher.DispatchController | null = null;
   #aborted = false;
 
   constructor(request: UpstreamRequest, handler: UpstreamHandler) {
@@ -93,7 +81,7 @@ class UndiciCall implements UpstreamCall, RawHandler {
         headersTimeout: upstream.responseTimeoutMs,
         bodyTimeout: upstream.idleTimeoutMs,
       },
-      this as unknown as Dispatcher.DispatchHandler,
+      this,
     );
   }
 
@@ -106,67 +94,81 @@ class UndiciCall implements UpstreamCall, RawHandler {
   }
 
   pause(): void {
-    this.#paused = true;
+    this.#controller?.pause();
   }
 
   resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.#resume?.();
+    if (this.#controller?.paused) this.#controller.resume();
   }
 
   abort(): void {
     this.#aborted = true;
     this.#body?.destroy();
-    this.#abort?.(new Error('aborted'));
+    this.#controller?.abort(new Error('aborted'));
   }
 
-  onConnect(abort: (error?: Error) => void): void {
-    this.#abort = abort;
-    if (this.#aborted) abort(new Error('aborted'));
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#aborted) controller.abort(new Error('aborted'));
   }
 
-  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
-    if (this.#aborted) return true;
-    this.#resume = resume;
-    const { headers, length } = readHeaders(raw);
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (this.#aborted) return;
+    const { headers, length } = readHeaders(controller.rawHeaders);
     if (status < 200) {
       this.#handler.onInformation(status, headers);
-      return true;
+      return;
     }
     const bodiless = this.#request.method === 'HEAD' || status === 204 || status === 304;
     this.#handler.onHead(status, headers, bodiless && length < 0 ? 0 : length);
-    return !this.#paused;
   }
 
-  onData(chunk: Buffer): boolean {
-    if (this.#aborted) return true;
-    if (!this.#handler.onData(chunk)) this.#paused = true;
-    return !this.#paused;
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.#aborted && !this.#handler.onData(chunk)) controller.pause();
   }
 
-  onComplete(raw: Buffer[] | null): void {
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
     if (this.#aborted) return;
-    this.#handler.onEnd(raw && raw.length > 0 ? readHeaders(raw).headers : null);
+    const { headers } = readHeaders(controller.rawTrailers);
+    this.#handler.onEnd(headers.length > 0 ? headers : null);
   }
 
-  onError(error: Error): void {
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#body?.destroy();
     this.#handler.onError(classify(error));
   }
 
-  onUpgrade(status: number, raw: Buffer[] | null, socket: Duplex): void {
+  onRequestUpgrade(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _headers: unknown,
+    socket: Duplex,
+  ): void {
     if (status !== 101) {
       socket.destroy();
       this.#handler.onError('invalid');
       return;
     }
-    const headers = readHeaders(raw ?? []).headers;
+    const { headers } = readHeaders(controller.rawHeaders);
     headers.push('upgrade', this.#request.upgrade ?? '');
     this.#handler.onUpgrade(headers, socket, Buffer.alloc(0));
   }
+}
+
+type RawHeaders = Dispatcher.DispatchController['rawHeaders'];
+
+/** Header lines, flat: HTTP/1.1 gives them as a list, HTTP/2 as an object. */
+function flatten(raw: RawHeaders): string[] {
+  if (!raw) return [];
+  if (Array.isArray(raw)) return raw.map((item) => item.toString('latin1'));
+  const lines: string[] = [];
+  for (const [name, value] of Object.entries(raw)) {
+    if (value === undefined || name.startsWith(':')) continue;
+    for (const line of Array.isArray(value) ? value : [value]) lines.push(name, String(line));
+  }
+  return lines;
 }
 
 const hopByHop = new Set([
@@ -180,13 +182,14 @@ const hopByHop = new Set([
   'upgrade',
 ]);
 
-function readHeaders(raw: Buffer[]): { headers: string[]; length: number } {
+function readHeaders(raw: RawHeaders): { headers: string[]; length: number } {
+  const lines = flatten(raw);
   const headers: string[] = [];
   let length = -1;
   let named: string[] | null = null;
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i]!.toString('latin1').toLowerCase();
-    const value = raw[i + 1]!.toString('latin1');
+  for (let i = 0; i < lines.length; i += 2) {
+    const name = lines[i]!.toLowerCase();
+    const value = lines[i + 1]!;
     if (name === 'content-length') length = Number(value);
     else if (name === 'connection') {
       for (const option of value.split(',')) {
