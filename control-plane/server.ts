@@ -1,4 +1,4 @@
-import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyError, LogController } from 'fastify';
 import type { ControlPlaneConfig } from './config.ts';
 import type { App } from './context.ts';
 import { MethodIndex } from './http/methods.ts';
@@ -29,7 +29,11 @@ export async function makeServer(config: ControlPlaneConfig, log: FastifyBaseLog
 
   app.setValidatorCompiler(compileValidator as never);
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
-  app.setErrorHandler(handleError);
+  app.setErrorHandler((error: FastifyError | Error, request, reply) => {
+    // A body that cannot be read matters less than that there is nothing to read it.
+    if (request.is404 && (error as FastifyError).code?.startsWith('FST_')) methods.handler(request, reply);
+    else handleError(error, request, reply);
+  });
   app.setNotFoundHandler(methods.handler);
   app.decorateRequest('caller', null);
 

@@ -83,7 +83,7 @@ export function handleError(error: FastifyError | Error, request: FastifyRequest
   }
   const status = (error as FastifyError).statusCode ?? 500;
   if (code?.startsWith('FST_') && status >= 400 && status < 500) {
-    sendProblem(reply, status === 414 ? 'target_too_long' : 'malformed_request');
+    sendProblem(reply, status === 414 ? 'not_found' : 'malformed_request');
     return;
   }
   request.log.error({ err: error }, 'request failed');

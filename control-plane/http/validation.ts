@@ -12,11 +12,27 @@ import { ProblemError } from './problem.ts';
 export function compileValidator({ schema, httpPart }: FastifyRouteSchemaDef<TSchema>) {
   const isBody = httpPart === 'body';
   return (data: unknown): { value: unknown } | { error: Error } => {
-    const value = isBody ? (data ?? {}) : Convert(schema, { ...(data as object) });
+    const value = isBody ? (data ?? {}) : convertParameters(schema, { ...(data as Record<string, unknown>) });
     const errors = check(schema, value);
     if (errors.length === 0) return { value };
     return { error: isBody ? bodyProblem(errors) : parameterProblem(errors, httpPart ?? 'request') };
   };
+}
+
+/** Numbers and truth values are taken from text only as they are usually written. */
+function convertParameters(schema: TSchema, given: Record<string, unknown>): unknown {
+  const { properties = {} } = schema as { properties?: Record<string, { type?: string }> };
+  const strange: Record<string, unknown> = {};
+  for (const [name, { type }] of Object.entries(properties)) {
+    const text = given[name];
+    if (typeof text !== 'string') continue;
+    const plain =
+      type === 'integer' || type === 'number'
+        ? /^-?\d+(?:\.\d+)?$/.test(text)
+        : type !== 'boolean' || text === 'true' || text === 'false';
+    if (!plain) strange[name] = text;
+  }
+  return { ...(Convert(schema, given) as object), ...strange };
 }
 
 function bodyProblem(errors: FieldError[]): ProblemError {
