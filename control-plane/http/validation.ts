@@ -12,7 +12,11 @@ import { ProblemError } from './problem.ts';
 export function compileValidator({ schema, httpPart }: FastifyRouteSchemaDef<TSchema>) {
   const isBody = httpPart === 'body';
   return (data: unknown): { value: unknown } | { error: Error } => {
-    const value = isBody ? (data ?? {}) : convertParameters(schema, { ...(data as Record<string, unknown>) });
+    const value = isBody
+      ? data === undefined
+        ? {}
+        : data
+      : convertParameters(schema, { ...(data as Record<string, unknown>) });
     const errors = check(schema, value);
     if (errors.length === 0) return { value };
     return { error: isBody ? bodyProblem(errors) : parameterProblem(errors, httpPart ?? 'request') };
