@@ -16,6 +16,7 @@ export async function explainListenError<T>(starting: Promise<T>, what: string):
   }
 }
 
+const sameSignalMs = 1000;
 /** How long a process whose supervisor is gone may take to close. */
 const orphanTimeoutMs = 15_000;
 
@@ -34,10 +35,11 @@ export function endWithSupervisor(): void {
  */
 export async function runUntilSignal(close: () => Promise<void>): Promise<number> {
   await new Promise<void>((resolve) => {
-    let asked = false;
+    let askedAt = 0;
     const ask = (): void => {
-      if (asked) process.exit(1);
-      asked = true;
+      // One Ctrl-C comes twice when npm passes on what the terminal has sent to the whole group.
+      if (askedAt > 0 && performance.now() - askedAt > sameSignalMs) process.exit(1);
+      askedAt ||= performance.now();
       resolve();
     };
     process.on('SIGTERM', ask);
