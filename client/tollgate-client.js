@@ -1,7 +1,8 @@
 // Made from contract/structured-fields.ts, contract/signing.ts, client/index.ts by client/build.ts.
 
 /**
- * Structured Field Values (RFC 8941) as far as signatures need them: dictionaries of items and inner lists. Runs in
+ * Structured Field Values (RFC 8941) as far as signatures and caching need them: dictionaries and lists of items and
+ * inner lists. Runs in
  * browsers too.
  */
 
@@ -36,8 +37,17 @@ function setOf(characters) {
 
 /** Parses a dictionary; null when it is malformed. Of members with one key the last counts. */
 function parseDictionary(text) {
+  return attempt(() => new Reader(text).dictionary());
+}
+
+/** Parses a list; null when it is malformed. */
+function parseList(text) {
+  return attempt(() => new Reader(text).list());
+}
+
+function attempt(parse) {
   try {
-    return new Reader(text).dictionary();
+    return parse();
   } catch (error) {
     if (error instanceof Malformed) return null;
     throw error;
@@ -57,18 +67,36 @@ class Reader {
     this.#skip(' ');
     while (this.#at < this.#text.length) {
       const key = this.#key();
-      let member;
-      if (this.#take('=')) member = this.#peek() === '(' ? this.#innerList() : this.#item();
-      else member = { value: true, parameters: this.#parameters() };
+      const member = this.#take('=') ? this.#member() : { value: true, parameters: this.#parameters() };
       members.delete(key);
       members.set(key, member);
-      this.#skip(' \t');
-      if (this.#at === this.#text.length) break;
-      if (!this.#take(',')) throw new Malformed();
-      this.#skip(' \t');
-      if (this.#at === this.#text.length) throw new Malformed();
+      if (!this.#nextMember()) break;
     }
     return members;
+  }
+
+  list() {
+    const members = [];
+    this.#skip(' ');
+    while (this.#at < this.#text.length) {
+      members.push(this.#member());
+      if (!this.#nextMember()) break;
+    }
+    return members;
+  }
+
+  #member() {
+    return this.#peek() === '(' ? this.#innerList() : this.#item();
+  }
+
+  /** After a member: whether another follows. */
+  #nextMember() {
+    this.#skip(' \t');
+    if (this.#at === this.#text.length) return false;
+    if (!this.#take(',')) throw new Malformed();
+    this.#skip(' \t');
+    if (this.#at === this.#text.length) throw new Malformed();
+    return true;
   }
 
   #innerList() {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { StreamLine } from '#contract/registry.ts';
 import { resolveConfig } from '../../../gateway/config.ts';
@@ -101,6 +102,7 @@ onEachEngine('purges of the response caches', (engine) => {
       {
         ...{ listenHost: '127.0.0.1', listenPort: 0, adminPort: 0, accessLog: 'off', workers: 1 },
         control: { url: plane.url, token: gatewayToken },
+        keyFile: join(plane.dataDir, 'local.key'),
       },
     );
     assert.ok(resolved.ok);
