@@ -4,7 +4,7 @@ import type { App } from './context.ts';
 import { MethodIndex } from './http/methods.ts';
 import { addOpenApi } from './http/openapi.ts';
 import { handleError, sendProblem } from './http/problem.ts';
-import { compileValidator } from './http/validation.ts';
+import { compileValidator, jsonNull } from './http/validation.ts';
 import { mintId } from './identifiers.ts';
 
 export const version = '0.1.0';
@@ -37,13 +37,15 @@ export async function makeServer(config: ControlPlaneConfig, log: FastifyBaseLog
   app.setNotFoundHandler(methods.handler);
   app.decorateRequest('caller', null);
 
+  const parseJson = app.getDefaultJsonParser('error', 'error');
   app.removeContentTypeParser(['application/json', 'text/plain']);
   app.addContentTypeParser(
     /^application\/(?:[a-z.-]+\+)?json(?:;|$)/,
     { parseAs: 'string' },
     (request, body, done) => {
       if (body.length === 0) done(null, undefined);
-      else app.getDefaultJsonParser('error', 'error')(request, body as string, done);
+      else
+        parseJson(request, body as string, (error, value) => done(error, value === null ? jsonNull : value));
     },
   );
   app.addContentTypeParser('*', (_request, payload, done) => {

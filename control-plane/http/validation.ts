@@ -5,6 +5,9 @@ import type { FieldError } from '#contract/problems.ts';
 import { check } from '#contract/validation.ts';
 import { ProblemError } from './problem.ts';
 
+/** Stands for a body that is JSON's null: the framework gives an absent body as null, and only that may be left out. */
+export const jsonNull: unique symbol = Symbol('null');
+
 /**
  * Checks requests against their TypeBox schemas. Query parameters are converted from text; bodies are taken as they
  * are. An absent body counts as an empty object.
@@ -12,11 +15,7 @@ import { ProblemError } from './problem.ts';
 export function compileValidator({ schema, httpPart }: FastifyRouteSchemaDef<TSchema>) {
   const isBody = httpPart === 'body';
   return (data: unknown): { value: unknown } | { error: Error } => {
-    const value = isBody
-      ? data === undefined
-        ? {}
-        : data
-      : convertParameters(schema, { ...(data as Record<string, unknown>) });
+    const value = isBody ? (data ?? {}) : convertParameters(schema, { ...(data as Record<string, unknown>) });
     const errors = check(schema, value);
     if (errors.length === 0) return { value };
     return { error: isBody ? bodyProblem(errors) : parameterProblem(errors, httpPart ?? 'request') };
