@@ -31,7 +31,7 @@ export async function provisionOnce(
   const deadline = performance.now() + longestWaitMs;
   let row = found;
   for (;;) {
-    if (row.status === 'activated' || row.status === 'completed') {
+    if (isDone(row)) {
       await guard.showProvision(row.uuid, reply);
       return { row, credentials: null, isIdempotent: true };
     }
@@ -39,7 +39,14 @@ export async function provisionOnce(
     if (row.status === 'failed' && waitMs > 0) {
       throw tooOften(waitMs, `Provisioning failed (${row.failure_reason}).`);
     }
-    await guard.checkProvision(row.uuid, reply);
+    try {
+      await guard.checkProvision(row.uuid, reply);
+    } catch (error) {
+      // What used the limit up may be the very provisioning that this call has been waiting for.
+      row = await read(context, row);
+      if (isDone(row)) continue;
+      throw error;
+    }
     const leased = await provisioning.begin(row.uuid, wanted.wantsKey);
     if (leased) {
       const credentials = await work(provisioning, leased, origin);
@@ -52,6 +59,10 @@ export async function provisionOnce(
     await new Promise((resolve) => setTimeout(resolve, pollMs));
     row = await read(context, row);
   }
+}
+
+function isDone({ status }: OnboardingRow): boolean {
+  return status === 'activated' || status === 'completed';
 }
 
 async function work(
