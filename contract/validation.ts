@@ -1,6 +1,5 @@
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
-import Format from 'typebox/format';
 import type { FieldError } from './problems.ts';
 import { type Change, type ObjectKind, objectKinds, objectSchemas } from './registry.ts';
 
@@ -22,7 +21,6 @@ interface RawError {
   message: string;
 }
 
-void Format;
 const compiled = new Map<TSchema, Validator>();
 
 function validator(schema: TSchema): Validator {

@@ -1,5 +1,4 @@
 import type { CompiledRoute } from '../compile.ts';
-import type { Refusal } from '../refusal.ts';
 
 /** Why no route was chosen: nothing matches (null), or the methods that would (Allow). */
 export type Match = CompiledRoute | { readonly allow: readonly string[] } | null;
@@ -57,8 +56,6 @@ export class Router {
     return refused ?? found;
   }
 }
-
-export type RouteRefusals = { readonly notFound: Refusal };
 
 function entry(map: Map<string, Prefixes>, name: string): Prefixes {
   let found = map.get(name);

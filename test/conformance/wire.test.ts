@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { WireServer } from '../../gateway/wire/http1/server.ts';
 import { NodeHttp2Acceptor } from '../../gateway/wire/http2/acceptor.ts';
-import { createNodeHttpServer } from '../../gateway/wire/node-http.ts';
 import { makeCertificate } from '../support/certificate.ts';
+import { createNodeHttpServer } from '../support/node-http.ts';
 import { testWire, type WireAdapter } from './wire-suite.ts';
 
 const certificate = await makeCertificate();

@@ -6,10 +6,10 @@ import {
   STATUS_CODES,
 } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { Exchange, type ExchangeHandler } from '../exchange.ts';
-import { refusal } from '../refusal.ts';
-import type { BodyReceiver, Downstream } from './downstream.ts';
-import type { RequestHead } from './request-head.ts';
+import { Exchange, type ExchangeHandler } from '../../gateway/exchange.ts';
+import { refusal } from '../../gateway/refusal.ts';
+import type { BodyReceiver, Downstream } from '../../gateway/wire/downstream.ts';
+import type { RequestHead } from '../../gateway/wire/request-head.ts';
 
 /** A server on node:http: the reference implementation of the wire. */
 export function createNodeHttpServer(handler: ExchangeHandler): Server {
